@@ -1,0 +1,101 @@
+//! The only place where files are mapped into memory.
+//!
+//! In comes a path; out go its bytes, read by the kernel page by page as they are touched. Only
+//! finished files are mapped: the writers publish by rename and never change what they published.
+//! A file cut short by somebody else while it is mapped ends the process with SIGBUS; that is the
+//! one fault a reader of mapped files cannot turn into an error.
+
+use std::fs::File;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+
+use bytes::Bytes;
+use memmap2::{Mmap, MmapMut};
+
+/// A file mapped for reading.
+#[derive(Debug)]
+pub struct Mapping(Option<Mmap>);
+
+impl Mapping {
+    /// Maps the whole file at `path`; an empty file gives an empty mapping.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::of(&File::open(path)?)
+    }
+
+    /// Maps the whole of an open file.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: the mapping is read-only and private to this value. Its bytes are only ever read
+        // as plain data whose every bit pattern is valid, and every offset taken from them is
+        // checked against the length where it is used. That nobody writes to or truncates the file
+        // meanwhile cannot be enforced; the module's page says what happens then.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(file)? };
+        Ok(Self(Some(map)))
+    }
+
+    /// The bytes as a shared buffer that keeps the mapping alive.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Some(map) => Bytes::from_owner(map),
+            None => Bytes::new(),
+        }
+    }
+
+    /// Tells the kernel that pages will be touched at random, so that it does not read ahead.
+    pub fn advise_random(&self) {
+        #[cfg(unix)]
+        if let Some(map) = &self.0 {
+            // Advice may be refused; reading works all the same.
+            let _ = map.advise(memmap2::Advice::Random);
+        }
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A scratch file mapped for reading and writing: memory that the kernel may page out to disk.
+#[derive(Debug)]
+pub struct ScratchMapping(MmapMut);
+
+impl ScratchMapping {
+    /// Maps the whole of `file`, which must be open for reading and writing, not empty, and
+    /// unlinked or otherwise out of everybody else's reach.
+    pub fn of(file: &File) -> io::Result<Self> {
+        // SAFETY: callers hand over scratch files of their own that no one else opens, so nothing
+        // changes or truncates them while they are mapped; the bytes are plain data.
+        #[allow(unsafe_code)]
+        let map = unsafe { MmapMut::map_mut(file)? };
+        Ok(Self(map))
+    }
+}
+
+impl Deref for ScratchMapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for ScratchMapping {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}

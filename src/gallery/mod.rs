@@ -1,0 +1,3 @@
+//! Galleries on disk.
+
+pub mod map;

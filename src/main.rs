@@ -1,0 +1,3 @@
+//! The `lookalike` command.
+
+fn main() {}
