@@ -1,3 +1,300 @@
-//! Galleries on disk.
+//! A gallery on disk: a folder that is mapped into memory and never loaded.
+//!
+//! ```text
+//! gallery.json      what it is and the checksum of every file (gallery.json.b3: its own)
+//! rejects.csv       what of the input was refused, warned of or flagged
+//! segments/0001/    faces.bin vectors.bin graph.bin thumbnails.bin attributes.arrow
+//! ```
+//!
+//! | file | job |
+//! |---|---|
+//! | `format` | the bytes of the binary files |
+//! | `write` | writing and publishing them |
+//! | `map` | mapping them |
+//! | `segment`, `graph`, `attributes` | checked reading in place |
+//! | `catalogue` | `gallery.json` |
+//! | `verify` | reading everything and checking everything |
+//!
+//! Finished files never change. [`Gallery::open`] reads headers only; [`verify`] reads all.
 
-pub mod map;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::search::ScratchPool;
+use crate::{Embedding, FaceId};
+
+pub(crate) mod attributes;
+pub(crate) mod catalogue;
+pub(crate) mod date;
+mod error;
+pub mod format;
+pub(crate) mod graph;
+pub(crate) mod map;
+pub(crate) mod segment;
+mod verify;
+#[cfg_attr(not(feature = "build"), allow(dead_code))]
+pub(crate) mod write;
+
+pub use attributes::{Attribute, Bounds, Kind, MAX_TEXT, Value};
+pub use catalogue::{Catalogue, FileInfo, GraphInfo, IngestCounts, SegmentInfo, VectorType};
+pub use error::GalleryError;
+pub use verify::{Verified, verify};
+
+use attributes::column;
+use segment::{Lookup, Segment};
+
+/// An open gallery: cheap to clone and to share between threads.
+///
+/// ```no_run
+/// use lookalike::{Gallery, Query};
+///
+/// let gallery = Gallery::open("people.gallery")?;
+/// let probe = gallery.embedding(lookalike::FaceId(17))?;
+/// for found in gallery.search(&probe, &Query::new().top(10))? {
+///     println!("{} {:.3} {}", found.face_id, found.similarity, found.face()?.image);
+/// }
+/// # Ok::<(), lookalike::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gallery(pub(crate) Arc<Opened>);
+
+/// What every clone of a gallery shares.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    path: PathBuf,
+    catalogue: Catalogue,
+    pub(crate) segment: Segment,
+    pub(crate) scratch: ScratchPool,
+    pub(crate) selections: crate::search::SelectionCache,
+}
+
+/// One face of a gallery.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Face {
+    /// Its id.
+    pub face_id: FaceId,
+    /// Path of its image as the manifest gave it; empty where it gave none.
+    pub image: String,
+    /// The person, where known.
+    pub subject: Option<String>,
+    /// Where it came from, where known.
+    pub source: Option<String>,
+    /// The caller's own id, where given.
+    pub key: Option<String>,
+    /// Where it is in the image, in pixels of the upright image.
+    pub bounds: Option<Bounds>,
+    /// Length of its embedding before normalising; some models put the photo's quality into it.
+    pub norm: f32,
+    /// BLAKE3 of the image file, where it could be read.
+    pub image_hash: Option<[u8; 32]>,
+    /// The first face with the same photo under another subject or source, for people to decide.
+    pub same_photo_as: Option<FaceId>,
+    /// The manifest's other columns, in the order of [`Gallery::attributes`].
+    pub attributes: Vec<Value>,
+}
+
+impl Gallery {
+    /// Maps the gallery in the folder `path`.
+    ///
+    /// Reads headers only, whatever the gallery's size; [`verify`] checks the content.
+    ///
+    /// # Errors
+    /// When the folder is no gallery, was written in another format, or a file is missing, cut
+    /// short or damaged where opening has to look.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, GalleryError> {
+        let path = path.as_ref();
+        // A gallery that is replaced while it is opened may give files of two galleries; the
+        // second try sees the new one alone.
+        Self::open_once(path).or_else(|_| Self::open_once(path))
+    }
+
+    fn open_once(path: &Path) -> Result<Self, GalleryError> {
+        let catalogue = Catalogue::read(path)?;
+        let json = path.join(catalogue::FILE_NAME);
+        let [info] = catalogue.segments.as_slice() else {
+            let count = catalogue.segments.len();
+            return Err(GalleryError::damaged(
+                &json,
+                format!("{count} segments, expected one"),
+            ));
+        };
+        if !(1..=crate::MAX_DIMS).contains(&catalogue.dims) || info.faces != catalogue.faces {
+            let reason = format!("{} dimensions, {} faces", catalogue.dims, catalogue.faces);
+            return Err(GalleryError::damaged(&json, reason));
+        }
+        let segment = Segment::open(path, &catalogue, info)?;
+        Ok(Self(Arc::new(Opened {
+            path: path.to_owned(),
+            catalogue,
+            segment,
+            scratch: ScratchPool::default(),
+            selections: crate::search::SelectionCache::default(),
+        })))
+    }
+
+    /// The folder it was opened from.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What `gallery.json` says.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// Number of faces.
+    pub fn len(&self) -> u64 {
+        u64::from(self.0.segment.faces())
+    }
+
+    /// Whether there is no face.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Dimensions of an embedding.
+    pub fn dims(&self) -> usize {
+        self.0.catalogue.dims
+    }
+
+    /// Name of the face model, where the gallery was built with one.
+    pub fn model(&self) -> Option<&str> {
+        self.0.catalogue.model.as_deref()
+    }
+
+    /// The attribute columns that came from the manifest.
+    pub fn attributes(&self) -> &[Attribute] {
+        self.0.segment.attributes.attributes()
+    }
+
+    /// A face by its id.
+    ///
+    /// # Errors
+    /// When there is no such face, or its row cannot be read.
+    pub fn face(&self, face_id: FaceId) -> Result<Face, GalleryError> {
+        self.face_in(self.slot(face_id)?)
+    }
+
+    /// A face by the caller's own id.
+    ///
+    /// # Errors
+    /// When no face has that key, or its row cannot be read.
+    pub fn face_by_key(&self, key: &str) -> Result<Face, GalleryError> {
+        let slots = self.slots_with(Lookup::Key, key)?;
+        let slot = slots.first().ok_or_else(|| GalleryError::NoSuchFace {
+            face: format!("with key {key:?}"),
+        })?;
+        self.face_in(*slot)
+    }
+
+    /// Ids of every face of a subject, ascending; none where there is no such subject.
+    ///
+    /// # Errors
+    /// When the attributes cannot be read.
+    pub fn faces_of_subject(&self, subject: &str) -> Result<Vec<FaceId>, GalleryError> {
+        Ok(self.sorted_ids(self.slots_with(Lookup::Subject, subject)?))
+    }
+
+    /// Ids of every face in an image with this BLAKE3 hash, ascending: all of them, for a group
+    /// photo.
+    ///
+    /// # Errors
+    /// When the attributes cannot be read.
+    pub fn faces_of_image(&self, hash: &[u8; 32]) -> Result<Vec<FaceId>, GalleryError> {
+        let mut slots = Vec::new();
+        for slot in self
+            .0
+            .segment
+            .look_up(Lookup::Image, Lookup::of_image(hash))
+        {
+            if self.0.segment.attributes.row(slot)?.image_hash.as_ref() == Some(hash) {
+                slots.push(slot);
+            }
+        }
+        Ok(self.sorted_ids(slots))
+    }
+
+    /// Every face, in ascending order of its id.
+    pub fn faces(&self) -> impl Iterator<Item = Result<Face, GalleryError>> + '_ {
+        self.0
+            .segment
+            .slots_by_id()
+            .iter()
+            .map(|&slot| self.face_in(slot))
+    }
+
+    /// A face's embedding as stored: of unit length, rounded where the gallery stores f16.
+    ///
+    /// # Errors
+    /// When there is no such face, or its vector is damaged.
+    pub fn embedding(&self, face_id: FaceId) -> Result<Embedding, GalleryError> {
+        let slot = self.slot(face_id)?;
+        let values = self.0.segment.vector(slot).unwrap_or_default();
+        Embedding::new(values).map_err(|e| {
+            GalleryError::damaged(&self.0.path, format!("the vector of face {face_id}: {e}"))
+        })
+    }
+
+    /// A face's thumbnail as JPEG, 128 pixels on its longer side; `None` where it has none.
+    ///
+    /// # Errors
+    /// When there is no such face, or the thumbnails are damaged.
+    pub fn thumbnail(&self, face_id: FaceId) -> Result<Option<&[u8]>, GalleryError> {
+        self.0.segment.thumbnail(self.slot(face_id)?)
+    }
+
+    pub(crate) fn slot(&self, face_id: FaceId) -> Result<u32, GalleryError> {
+        self.0
+            .segment
+            .slot(face_id.0)
+            .ok_or_else(|| GalleryError::NoSuchFace {
+                face: face_id.to_string(),
+            })
+    }
+
+    pub(crate) fn face_in(&self, slot: u32) -> Result<Face, GalleryError> {
+        let row = self.0.segment.attributes.row(slot)?;
+        Ok(Face {
+            // The ids that searches answer with come from here too, so they always agree.
+            face_id: FaceId(self.0.segment.face_id(slot)),
+            image: row.image.unwrap_or_default(),
+            subject: row.subject,
+            source: row.source,
+            key: row.key,
+            bounds: row.bounds,
+            norm: row.norm,
+            image_hash: row.image_hash,
+            same_photo_as: row.same_photo_as.map(FaceId),
+            attributes: row.values,
+        })
+    }
+
+    pub(crate) fn slots_of_subject(&self, subject: &str) -> Result<Vec<u32>, GalleryError> {
+        self.slots_with(Lookup::Subject, subject)
+    }
+
+    fn slots_with(&self, lookup: Lookup, text: &str) -> Result<Vec<u32>, GalleryError> {
+        let column = if lookup == Lookup::Key {
+            column::KEY
+        } else {
+            column::SUBJECT
+        };
+        let mut slots = Vec::new();
+        for slot in self.0.segment.look_up(lookup, Lookup::of_text(text)) {
+            if self.0.segment.attributes.text(column, slot)? == Some(text) {
+                slots.push(slot);
+            }
+        }
+        Ok(slots)
+    }
+
+    fn sorted_ids(&self, slots: Vec<u32>) -> Vec<FaceId> {
+        let mut ids: Vec<FaceId> = slots
+            .into_iter()
+            .map(|slot| FaceId(self.0.segment.face_id(slot)))
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+}

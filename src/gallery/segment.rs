@@ -1,0 +1,291 @@
+//! A segment: the mapped files of a part of the gallery, each number checked where it is used.
+//!
+//! Opening reads headers and compares lengths; no section is read whole. Slots and places that
+//! come from disk are looked up with bounds, so a damaged file gives an error or a wrong answer.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::attributes::{self, AttributeFile};
+use super::catalogue::{Catalogue, SegmentInfo, VectorType};
+use super::format::{FileKind, Header, HeaderError, MAX_FACES, Section};
+use super::map::Mapping;
+use super::{GalleryError, graph::GraphFile};
+
+/// A binary file with its checked header.
+#[derive(Debug)]
+pub(crate) struct BinaryFile {
+    path: PathBuf,
+    data: Mapping,
+    header: Header,
+}
+
+impl BinaryFile {
+    pub(crate) fn open(
+        folder: &Path,
+        kind: FileKind,
+        faces: u64,
+        dims: usize,
+    ) -> Result<Self, GalleryError> {
+        let path = folder.join(kind.file_name());
+        let data = Mapping::open(&path).map_err(|e| GalleryError::io("open", &path, e))?;
+        let header = Header::read(&data, kind).map_err(|source| GalleryError::Header {
+            path: path.clone(),
+            source,
+        })?;
+        if header.faces != faces || header.dims as usize != dims {
+            let (got_faces, got_dims) = (header.faces, header.dims);
+            return Err(GalleryError::damaged(
+                &path,
+                format!(
+                    "it is about {got_faces} faces of {got_dims} dimensions, the gallery has \
+                     {faces} of {dims}"
+                ),
+            ));
+        }
+        Ok(Self { path, data, header })
+    }
+
+    /// Where a section of `items` items lies; any number of items with `None`.
+    pub(crate) fn range<T: bytemuck::AnyBitPattern>(
+        &self,
+        section: Section,
+        items: Option<u64>,
+    ) -> Result<Range<usize>, GalleryError> {
+        let found = self.header.entry(section);
+        let got = found.map_or(0, |entry| entry.length);
+        let item_bytes = u64::from(section.item_bytes());
+        let expected = items.map_or(Some(got), |items| items.checked_mul(item_bytes));
+        let entry = found.filter(|entry| {
+            expected == Some(got)
+                && u64::from(entry.item_bytes) == item_bytes
+                && got.is_multiple_of(size_of::<T>() as u64)
+        });
+        let Some(entry) = entry else {
+            let expected = expected.unwrap_or(u64::MAX);
+            let source = HeaderError::SectionLength {
+                tag: section.tag(),
+                expected,
+                got,
+            };
+            return Err(GalleryError::Header {
+                path: self.path.clone(),
+                source,
+            });
+        };
+        // The header's check holds every section within the file.
+        Ok(entry.offset as usize..(entry.offset + entry.length) as usize)
+    }
+
+    /// The items of a range that [`range`](Self::range) gave for the same type.
+    pub(crate) fn items<T: bytemuck::AnyBitPattern>(&self, range: &Range<usize>) -> &[T] {
+        let bytes = self.data.get(range.clone()).unwrap_or_default();
+        // Sections are aligned to a cache line and the mapping to a page, so this cannot fail.
+        bytemuck::try_cast_slice(bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn data(&self) -> &Mapping {
+        &self.data
+    }
+}
+
+/// An index from the hash of a value to the slots of its faces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Key,
+    Subject,
+    Image,
+}
+
+impl Lookup {
+    pub(crate) const ALL: [Self; 3] = [Self::Key, Self::Subject, Self::Image];
+
+    pub(crate) fn sections(self) -> (Section, Section) {
+        match self {
+            Self::Key => (Section::KeyHashes, Section::KeySlots),
+            Self::Subject => (Section::SubjectHashes, Section::SubjectSlots),
+            Self::Image => (Section::ImageHashes, Section::ImageSlots),
+        }
+    }
+
+    /// The hash under which a text is found.
+    pub(crate) fn of_text(text: &str) -> u64 {
+        xxh3_64(text.as_bytes())
+    }
+
+    /// The hash under which an image is found: its content hash's first eight bytes.
+    pub(crate) fn of_image(hash: &[u8; 32]) -> u64 {
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash[..8]);
+        u64::from_le_bytes(first)
+    }
+}
+
+/// Vectors of one face after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Vectors<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+}
+
+/// A mapped segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    faces: u32,
+    dims: usize,
+    face_file: BinaryFile,
+    ids: Range<usize>,
+    slots_by_id: Range<usize>,
+    lookups: [(Range<usize>, Range<usize>); 3],
+    vector_file: BinaryFile,
+    vector_type: VectorType,
+    vectors: Range<usize>,
+    thumbnail_file: BinaryFile,
+    thumbnail_offsets: Range<usize>,
+    thumbnail_bytes: Range<usize>,
+    pub(crate) attributes: AttributeFile,
+    pub(crate) graph: Option<GraphFile>,
+}
+
+impl Segment {
+    pub(crate) fn open(
+        gallery: &Path,
+        catalogue: &Catalogue,
+        info: &SegmentInfo,
+    ) -> Result<Self, GalleryError> {
+        let folder = gallery.join("segments").join(&info.name);
+        let (count, dims) = (info.faces, catalogue.dims);
+        if count > MAX_FACES {
+            let reason = format!(
+                "segment {} has {count} faces, at most {MAX_FACES}",
+                info.name
+            );
+            return Err(GalleryError::damaged(&gallery.join("gallery.json"), reason));
+        }
+        let open = |kind| BinaryFile::open(&folder, kind, count, dims);
+        let face_file = open(FileKind::Faces)?;
+        let mut lookups = [const { (0..0, 0..0) }; 3];
+        for (range, lookup) in lookups.iter_mut().zip(Lookup::ALL) {
+            let (hashes, slots) = lookup.sections();
+            let hashes = face_file.range::<u64>(hashes, None)?;
+            let entries = (hashes.len() / 8) as u64;
+            *range = (hashes, face_file.range::<u32>(slots, Some(entries))?);
+        }
+        let vector_file = open(FileKind::Vectors)?;
+        let values = count.checked_mul(dims as u64);
+        let vectors = match catalogue.vectors {
+            VectorType::F32 => vector_file.range::<f32>(Section::VectorsF32, values)?,
+            VectorType::F16 => vector_file.range::<f16>(Section::VectorsF16, values)?,
+        };
+        let thumbnail_file = open(FileKind::Thumbnails)?;
+        Ok(Self {
+            faces: count as u32,
+            dims,
+            ids: face_file.range::<u64>(Section::FaceIds, Some(count))?,
+            slots_by_id: face_file.range::<u32>(Section::SlotsById, Some(count))?,
+            lookups,
+            face_file,
+            vectors,
+            vector_type: catalogue.vectors,
+            vector_file,
+            thumbnail_offsets: thumbnail_file
+                .range::<u64>(Section::ThumbnailOffsets, Some(count + 1))?,
+            thumbnail_bytes: thumbnail_file.range::<u8>(Section::ThumbnailBytes, None)?,
+            thumbnail_file,
+            attributes: AttributeFile::open(&folder.join(attributes::FILE_NAME), count as usize)?,
+            graph: match catalogue.graph {
+                Some(_) => Some(GraphFile::open(open(FileKind::Graph)?, count)?),
+                None => None,
+            },
+        })
+    }
+
+    /// Number of faces; slots are 0 to this.
+    pub(crate) fn faces(&self) -> u32 {
+        self.faces
+    }
+
+    /// The vectors, slot after slot.
+    pub(crate) fn vectors(&self) -> Vectors<'_> {
+        match self.vector_type {
+            VectorType::F32 => Vectors::F32(self.vector_file.items(&self.vectors)),
+            VectorType::F16 => Vectors::F16(self.vector_file.items(&self.vectors)),
+        }
+    }
+
+    /// One face's vector in single precision.
+    pub(crate) fn vector(&self, slot: u32) -> Option<Vec<f32>> {
+        let from = slot as usize * self.dims;
+        let range = from..from + self.dims;
+        match self.vectors() {
+            Vectors::F32(values) => values.get(range).map(<[f32]>::to_vec),
+            Vectors::F16(values) => values
+                .get(range)
+                .map(|found| found.iter().map(|v| v.to_f32()).collect()),
+        }
+    }
+
+    /// The face id in a slot.
+    pub(crate) fn face_id(&self, slot: u32) -> u64 {
+        let ids: &[u64] = self.face_file.items(&self.ids);
+        ids.get(slot as usize).copied().unwrap_or(u64::MAX)
+    }
+
+    /// The slot of a face id.
+    pub(crate) fn slot(&self, face_id: u64) -> Option<u32> {
+        let order: &[u32] = self.face_file.items(&self.slots_by_id);
+        let at = order.partition_point(|&slot| self.face_id(slot) < face_id);
+        order
+            .get(at)
+            .copied()
+            .filter(|&slot| slot < self.faces && self.face_id(slot) == face_id)
+    }
+
+    /// Slots in ascending order of face id.
+    pub(crate) fn slots_by_id(&self) -> &[u32] {
+        self.face_file.items(&self.slots_by_id)
+    }
+
+    /// Slots whose value may be the one with this hash, ascending; the caller compares the values.
+    pub(crate) fn look_up(&self, lookup: Lookup, hash: u64) -> impl Iterator<Item = u32> + '_ {
+        let (hashes, slots) = &self.lookups[lookup as usize];
+        let hashes: &[u64] = self.face_file.items(hashes);
+        let slots: &[u32] = self.face_file.items(slots);
+        let from = hashes.partition_point(|&found| found < hash);
+        let same = hashes[from..]
+            .iter()
+            .take_while(move |&&found| found == hash);
+        let faces = self.faces;
+        same.zip(slots.get(from..).unwrap_or_default())
+            .map(|(_, &slot)| slot)
+            .filter(move |&slot| slot < faces)
+    }
+
+    /// A face's thumbnail as JPEG; `None` where it has none.
+    pub(crate) fn thumbnail(&self, slot: u32) -> Result<Option<&[u8]>, GalleryError> {
+        let offsets: &[u64] = self.thumbnail_file.items(&self.thumbnail_offsets);
+        let bytes: &[u8] = self.thumbnail_file.items(&self.thumbnail_bytes);
+        let slot = slot as usize;
+        let found = offsets.get(slot..slot + 2).and_then(|edges| {
+            bytes.get(usize::try_from(edges[0]).ok()?..usize::try_from(edges[1]).ok()?)
+        });
+        match found {
+            Some(jpeg) => Ok((!jpeg.is_empty()).then_some(jpeg)),
+            None => Err(GalleryError::damaged(
+                self.thumbnail_file.path(),
+                format!("its offsets of slot {slot} do not fit"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Reading everything and checking everything.
+//!
+//! In comes a gallery's folder; out goes a list of what is wrong with it, empty for a sound one.
+//! Any changed, missing or added byte in any file is found by the file's BLAKE3 hash; the section
+//! checksums then say where in the file it is.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::catalogue::{self, Catalogue, FileInfo, SegmentInfo};
+use super::format::{FileKind, NONE};
+use super::segment::BinaryFile;
+use super::{Gallery, GalleryError};
+use crate::Progress;
+
+/// What [`verify`] found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Files read.
+    pub files: usize,
+    /// Bytes read.
+    pub bytes: u64,
+    /// What is wrong; empty for a sound gallery.
+    pub faults: Vec<GalleryError>,
+}
+
+/// Reads every byte of a gallery and checks it against the checksums, then checks that what the
+/// files say of each other holds.
+///
+/// # Errors
+/// Only when `gallery.json` itself cannot be read or trusted; everything else is a fault in the
+/// list.
+pub fn verify(path: impl AsRef<Path>, progress: &dyn Progress) -> Result<Verified, GalleryError> {
+    let path = path.as_ref();
+    let catalogue = Catalogue::read(path)?;
+    let mut verified = Verified::default();
+    let files = catalogue.files.len()
+        + catalogue
+            .segments
+            .iter()
+            .map(|segment| segment.files.len())
+            .sum::<usize>();
+    progress.begin("verify", Some(files as u64));
+    for info in &catalogue.files {
+        check_file(path, info, &mut verified);
+        progress.advance(1);
+    }
+    for segment in &catalogue.segments {
+        check_segment(path, &catalogue, segment, &mut verified, progress);
+    }
+    check_strangers(path, &catalogue, &mut verified)?;
+    if verified.faults.is_empty() {
+        match Gallery::open(path) {
+            Ok(gallery) => check_content(&gallery, &mut verified),
+            Err(fault) => verified.faults.push(fault),
+        }
+    }
+    progress.end();
+    Ok(verified)
+}
+
+fn check_segment(
+    gallery: &Path,
+    catalogue: &Catalogue,
+    segment: &SegmentInfo,
+    verified: &mut Verified,
+    progress: &dyn Progress,
+) {
+    let folder = gallery.join("segments").join(&segment.name);
+    for info in &segment.files {
+        let before = verified.faults.len();
+        check_file(&folder, info, verified);
+        let kind = FileKind::ALL
+            .into_iter()
+            .find(|kind| kind.file_name() == info.name);
+        if let (true, Some(kind)) = (verified.faults.len() > before, kind) {
+            if let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims) {
+                verified.faults.push(place);
+            }
+        }
+        progress.advance(1);
+    }
+}
+
+fn check_file(folder: &Path, info: &FileInfo, verified: &mut Verified) {
+    let path = folder.join(&info.name);
+    match FileInfo::of(&path) {
+        Ok(found) => {
+            verified.files += 1;
+            verified.bytes += found.bytes;
+            let reason = if found.bytes != info.bytes {
+                format!(
+                    "it has {} bytes, gallery.json says {}",
+                    found.bytes, info.bytes
+                )
+            } else if found.blake3 != info.blake3 {
+                "its content does not match its checksum".to_owned()
+            } else {
+                return;
+            };
+            verified.faults.push(GalleryError::damaged(&path, reason));
+        }
+        Err(fault) => verified.faults.push(fault),
+    }
+}
+
+/// Which section of a damaged file the damage is in.
+fn damaged_section(folder: &Path, kind: FileKind, faces: u64, dims: usize) -> Option<GalleryError> {
+    let file = match BinaryFile::open(folder, kind, faces, dims) {
+        Ok(file) => file,
+        Err(fault) => return Some(fault),
+    };
+    let damaged = file.header().table.iter().find(|entry| {
+        let range = entry.offset as usize..(entry.offset + entry.length) as usize;
+        file.data()
+            .get(range)
+            .is_none_or(|bytes| xxh3_64(bytes) != entry.checksum)
+    })?;
+    let reason = format!(
+        "section {:#04x} ({} bytes from {}) does not match its checksum",
+        damaged.tag, damaged.length, damaged.offset
+    );
+    Some(GalleryError::damaged(file.path(), reason))
+}
+
+/// Files that no list names: harmless to searches, but they may hold what should be gone.
+fn check_strangers(
+    gallery: &Path,
+    catalogue: &Catalogue,
+    verified: &mut Verified,
+) -> Result<(), GalleryError> {
+    let mut known: HashSet<_> = [catalogue::FILE_NAME, catalogue::CHECKSUM_NAME, "segments"]
+        .map(|name| gallery.join(name))
+        .into();
+    known.extend(catalogue.files.iter().map(|info| gallery.join(&info.name)));
+    let segments = gallery.join("segments");
+    for segment in &catalogue.segments {
+        let folder = segments.join(&segment.name);
+        known.extend(segment.files.iter().map(|info| folder.join(&info.name)));
+        known.insert(folder);
+    }
+    let mut folders = vec![gallery.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries =
+            fs::read_dir(&folder).map_err(|source| GalleryError::io("read", &folder, source))?;
+        for entry in entries {
+            let entry = entry.map_err(|source| GalleryError::io("read", &folder, source))?;
+            let path = entry.path();
+            if !known.contains(&path) {
+                let reason = "gallery.json does not name it".to_owned();
+                verified.faults.push(GalleryError::damaged(&path, reason));
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What checksums cannot see: files that are each as written but do not fit each other.
+fn check_content(gallery: &Gallery, verified: &mut Verified) {
+    let mut fault = |what: String| {
+        verified
+            .faults
+            .push(GalleryError::damaged(gallery.path(), what));
+    };
+    let segment = &gallery.0.segment;
+    let faces = segment.faces();
+    for slot in 0..faces {
+        if segment.slot(segment.face_id(slot)) != Some(slot) {
+            fault(format!(
+                "slot {slot} and its face id do not lead to each other"
+            ));
+        }
+        match segment.attributes.row(slot) {
+            Ok(row) if row.face_id == segment.face_id(slot) => {}
+            Ok(row) => fault(format!(
+                "slot {slot} has the attributes of face {}",
+                row.face_id
+            )),
+            Err(error) => fault(error.to_string()),
+        }
+        if let Err(error) = segment.thumbnail(slot) {
+            fault(error.to_string());
+        }
+        let norm = segment.vector(slot).map(|vector| {
+            vector
+                .iter()
+                .map(|&v| f64::from(v) * f64::from(v))
+                .sum::<f64>()
+                .sqrt()
+        });
+        if !norm.is_some_and(|norm| (norm - 1.0).abs() < 1e-2) {
+            fault(format!("the vector of slot {slot} is not of unit length"));
+        }
+    }
+    if let Some(graph) = &segment.graph {
+        let view = graph.view();
+        let wild = view
+            .layer0
+            .iter()
+            .filter(|&&link| link != NONE && link >= faces)
+            .count();
+        if wild > 0 {
+            fault(format!("{wild} links of the graph lead to no face"));
+        }
+    }
+}

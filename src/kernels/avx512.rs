@@ -1,0 +1,85 @@
+//! Kernels for AVX-512F: sixteen f32 a register, tails by mask.
+
+use std::arch::x86_64::*;
+
+use half::f16;
+
+const LANES: usize = 16;
+/// Four sums in flight hide the latency of a fused multiply-add at two a cycle.
+const BLOCK: usize = 4 * LANES;
+
+/// Needs slices of equal length.
+#[target_feature(enable = "avx512f")]
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    sum(
+        a,
+        b.len(),
+        |at| {
+            // SAFETY: `sum` asks for `at + LANES <= b.len()` only.
+            unsafe { _mm512_loadu_ps(b.as_ptr().add(at)) }
+        },
+        |at, mask| {
+            // SAFETY: `mask` selects only the lanes below `b.len()`; masked lanes are not read.
+            unsafe { _mm512_maskz_loadu_ps(mask, b.as_ptr().add(at)) }
+        },
+    )
+}
+
+/// Needs slices of equal length.
+#[target_feature(enable = "avx512f")]
+pub(super) fn dot_f16(a: &[f32], b: &[f16]) -> f32 {
+    sum(
+        a,
+        b.len(),
+        |at| {
+            // SAFETY: `sum` asks for `at + LANES <= b.len()` only: 32 bytes are there to read.
+            _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(b.as_ptr().add(at).cast()) })
+        },
+        |at, _| {
+            let mut tail = [f16::ZERO; LANES];
+            tail[..b.len() - at].copy_from_slice(&b[at..]);
+            // SAFETY: the array has 32 bytes.
+            _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(tail.as_ptr().cast()) })
+        },
+    )
+}
+
+/// `full(at)` gives b's sixteen values from `at`; `tail(at, mask)` those left, zeros after them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum(
+    a: &[f32],
+    b_len: usize,
+    full: impl Fn(usize) -> __m512,
+    tail: impl Fn(usize, __mmask16) -> __m512,
+) -> f32 {
+    assert_eq!(a.len(), b_len);
+    let n = a.len();
+    let mut sums = [_mm512_setzero_ps(); 4];
+    let mut at = 0;
+    while n - at >= BLOCK {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let from = at + i * LANES;
+            // SAFETY: `from + LANES <= at + BLOCK <= n`.
+            let x = unsafe { _mm512_loadu_ps(a.as_ptr().add(from)) };
+            *sum = _mm512_fmadd_ps(x, full(from), *sum);
+        }
+        at += BLOCK;
+    }
+    while n - at >= LANES {
+        // SAFETY: `at + LANES <= n`.
+        let x = unsafe { _mm512_loadu_ps(a.as_ptr().add(at)) };
+        sums[0] = _mm512_fmadd_ps(x, full(at), sums[0]);
+        at += LANES;
+    }
+    if at < n {
+        let mask = (1_u16 << (n - at)) - 1;
+        // SAFETY: the mask selects the `n - at` lanes that are left; masked lanes are not read.
+        let x = unsafe { _mm512_maskz_loadu_ps(mask, a.as_ptr().add(at)) };
+        sums[1] = _mm512_fmadd_ps(x, tail(at, mask), sums[1]);
+    }
+    _mm512_reduce_add_ps(_mm512_add_ps(
+        _mm512_add_ps(sums[0], sums[1]),
+        _mm512_add_ps(sums[2], sums[3]),
+    ))
+}

@@ -1,0 +1,91 @@
+//! Exhaustive search: every face, or every face that passes, in storage order.
+//!
+//! The oracle of all other searches, by the same kernels. Several probes share each block of
+//! faces, so that a block is read from memory once and from the cache thereafter.
+
+use super::SearchError;
+use super::scratch::{Beam, Candidate};
+use super::selection::Selection;
+use super::stop::Stop;
+use super::walk::Scores;
+
+/// Faces scored for one probe before the next probe has its turn: 256 KiB at 512 dimensions, so
+/// that a block stays in the second-level cache.
+const BLOCK: u32 = 128;
+
+/// What to keep of what a scan sees.
+pub(crate) enum Keep {
+    /// The best few.
+    Best(Beam),
+    /// Everything at or above a similarity, in slot order.
+    AtLeast(f32, Vec<Candidate>),
+}
+
+impl Keep {
+    pub(crate) fn best(width: usize) -> Self {
+        let mut beam = Beam::default();
+        beam.reset(width);
+        Self::Best(beam)
+    }
+
+    #[inline]
+    fn meet(&mut self, candidate: Candidate) {
+        match self {
+            Self::Best(beam) => {
+                if candidate.similarity >= beam.floor() {
+                    beam.insert(candidate);
+                }
+            }
+            Self::AtLeast(least, found) => {
+                if candidate.similarity >= *least {
+                    found.push(candidate);
+                }
+            }
+        }
+    }
+
+    /// What was kept, best first.
+    pub(crate) fn into_candidates(self) -> Vec<Candidate> {
+        match self {
+            Self::Best(beam) => beam.candidates().to_vec(),
+            Self::AtLeast(_, mut found) => {
+                found.sort_unstable_by(|a, b| {
+                    b.similarity
+                        .total_cmp(&a.similarity)
+                        .then(a.slot.cmp(&b.slot))
+                });
+                found
+            }
+        }
+    }
+}
+
+/// Scores every face (that passes, with a selection) for every probe.
+pub(crate) fn scan<S: Scores>(
+    probes: &mut [(S, Keep)],
+    selection: Option<&Selection>,
+    stop: &Stop,
+) -> Result<(), SearchError> {
+    let faces = probes.first().map_or(0, |(scores, _)| scores.faces());
+    let mut block = Vec::with_capacity(BLOCK as usize);
+    let mut from = 0;
+    while from < faces {
+        stop.check()?;
+        let to = from.saturating_add(BLOCK).min(faces);
+        block.clear();
+        match selection {
+            Some(selection) => block.extend((from..to).filter(|&slot| selection.contains(slot))),
+            None => block.extend(from..to),
+        }
+        for (scores, keep) in probes.iter_mut() {
+            for &slot in &block {
+                keep.meet(Candidate {
+                    similarity: scores.similarity(slot),
+                    slot,
+                });
+            }
+        }
+        from = to;
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! Search: which faces of a gallery are most like a probe.
+//!
+//! In comes a probe (an [`Embedding`]) and a [`Query`]; out come [`Matches`], most alike first.
+//!
+//! ```text
+//! query -> filter (which faces pass) -> plan -> walk | exact -> group, threshold -> matches
+//! ```
+//!
+//! Whatever the plan, a similarity is the same kernel's dot product of the same two vectors, and a
+//! face matches at similarity >= threshold. An exhaustive search never misses; a walk may.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use half::f16;
+use rayon::prelude::*;
+
+use crate::gallery::GalleryError;
+use crate::gallery::segment::Vectors;
+use crate::kernels::{Kernels, prefetch};
+use crate::{Embedding, Error, FaceId, Gallery};
+
+mod exact;
+mod filter;
+mod plan;
+mod query;
+mod scratch;
+mod selection;
+mod stop;
+pub(crate) mod walk;
+
+pub use filter::{Filter, FilterError};
+pub use query::{Counters, DEFAULT_TOP, Match, Matches, Plan, Query};
+pub(crate) use scratch::{Beam, Candidate, Scratch, ScratchPool};
+pub(crate) use selection::SelectionCache;
+pub(crate) use stop::Stop;
+
+use plan::Searcher;
+use query::Request;
+use walk::Scores;
+
+/// Probes that share the blocks of an exhaustive batch.
+const PROBES_A_SCAN: usize = 16;
+
+/// Why a search gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// The probe has another dimension than the gallery.
+    #[error(
+        "the probe has {got} dimensions, the gallery {expected}: are they from the same face model?"
+    )]
+    Dims {
+        /// The gallery's.
+        expected: usize,
+        /// The probe's.
+        got: usize,
+    },
+    /// The probe was made by another face model than the gallery.
+    #[error(
+        "the probe is from the face model {got:?}, the gallery from {expected:?}; similarities across models mean nothing"
+    )]
+    Model {
+        /// The gallery's.
+        expected: String,
+        /// The probe's.
+        got: String,
+    },
+    /// A threshold outside the range of similarities.
+    #[error("the threshold {0} is outside [-1, 1], the range of similarities")]
+    Threshold(f32),
+    /// Nothing asked for.
+    #[error("the number of faces to return must be at least 1")]
+    TopZero,
+    /// No width to walk with.
+    #[error("the beam must be at least 1 wide")]
+    BeamZero,
+    /// A walk was asked of a gallery built without a graph.
+    #[error(
+        "this gallery was built without a graph, so there is nothing to walk: leave out the beam, or build it with a builder"
+    )]
+    NoGraph,
+    /// The subject has no face here.
+    #[error("no face of subject {0:?} in this gallery")]
+    NoSuchSubject(String),
+    /// A filter does not fit the gallery.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The gallery's files are at fault.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    /// The deadline passed first.
+    #[error("the deadline passed before the search was done")]
+    DeadlinePassed,
+    /// The cancel flag was raised.
+    #[error("the search was cancelled")]
+    Cancelled,
+}
+
+impl Gallery {
+    /// The faces most like a probe.
+    ///
+    /// Runs on the calling thread. After warm-up, the answer is all it allocates.
+    ///
+    /// # Errors
+    /// When the probe does not fit the gallery, the query asks for what cannot be, the files it
+    /// reads are damaged, or it is stopped.
+    pub fn search(&self, probe: &Embedding, query: &Query) -> Result<Matches<'_>, Error> {
+        Ok(self.search_one(probe, query)?)
+    }
+
+    fn search_one(&self, probe: &Embedding, query: &Query) -> Result<Matches<'_>, SearchError> {
+        let request = self.request(query, None)?;
+        self.check_probe(probe)?;
+        self.answer(probe.values(), &request)
+    }
+
+    /// The answers to many probes, in their order, on the threads of the current rayon pool.
+    ///
+    /// A probe that does not fit gets its own error; the others are answered.
+    ///
+    /// # Errors
+    /// When the query itself cannot be carried out.
+    pub fn search_batch(
+        &self,
+        probes: &[Embedding],
+        query: &Query,
+    ) -> Result<Vec<Result<Matches<'_>, SearchError>>, Error> {
+        let request = self.request(query, None)?;
+        let searcher = Searcher::new(self, &request)?;
+        if !searcher.scans_all() {
+            let one = |probe: &Embedding| {
+                self.check_probe(probe)
+                    .and_then(|()| self.answer(probe.values(), &request))
+            };
+            return Ok(probes.par_iter().map(one).collect());
+        }
+        Ok(probes
+            .par_chunks(PROBES_A_SCAN)
+            .flat_map_iter(|few| self.scan(few, &searcher))
+            .collect())
+    }
+
+    /// The faces most like a face of the gallery, itself left out.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search), and when there is no such face.
+    pub fn search_face(&self, face_id: FaceId, query: &Query) -> Result<Matches<'_>, Error> {
+        let slot = self.slot(face_id)?;
+        let request = self.request(query, Some(slot))?;
+        let probe = self.embedding(face_id)?;
+        Ok(self.answer(probe.values(), &request)?)
+    }
+
+    /// Similarity of a probe with one face: a 1:1 comparison.
+    ///
+    /// # Errors
+    /// When the probe does not fit the gallery or there is no such face.
+    pub fn similarity(&self, probe: &Embedding, face_id: FaceId) -> Result<f32, Error> {
+        self.check_probe(probe)?;
+        let slot = self.slot(face_id)?;
+        let similarity = self.with_scores(probe.values(), |scores| scores.similarity(slot));
+        Ok(similarity.clamp(-1.0, 1.0))
+    }
+
+    /// A probe's most similar face of one subject: a 1:1 comparison with a person.
+    ///
+    /// # Errors
+    /// When the probe does not fit the gallery or the subject has no face in it.
+    pub fn similarity_with_subject(
+        &self,
+        probe: &Embedding,
+        subject: &str,
+    ) -> Result<Match<'_>, Error> {
+        self.check_probe(probe)?;
+        let slots = self.slots_of_subject(subject)?;
+        let mut best = Beam::default();
+        best.reset(1);
+        self.with_scores(probe.values(), |scores| {
+            for slot in slots {
+                best.insert(Candidate {
+                    similarity: scores.similarity(slot),
+                    slot,
+                });
+            }
+        });
+        match best.candidates() {
+            [candidate, ..] => Ok(Match::new(self, *candidate)),
+            [] => Err(SearchError::NoSuchSubject(subject.to_owned()).into()),
+        }
+    }
+
+    fn check_probe(&self, probe: &Embedding) -> Result<(), SearchError> {
+        if probe.dims() == self.dims() {
+            return Ok(());
+        }
+        Err(SearchError::Dims {
+            expected: self.dims(),
+            got: probe.dims(),
+        })
+    }
+
+    /// Checks a query and finds which faces pass its filters.
+    fn request<'q>(
+        &self,
+        query: &'q Query,
+        without: Option<u32>,
+    ) -> Result<Request<'q>, SearchError> {
+        query.check()?;
+        if let (Some(expected), Some(got)) = (self.model(), &query.model) {
+            if expected != got {
+                let (expected, got) = (expected.to_owned(), got.clone());
+                return Err(SearchError::Model { expected, got });
+            }
+        }
+        let segment = &self.0.segment;
+        if query.beam.is_some() && segment.graph.is_none() {
+            return Err(SearchError::NoGraph);
+        }
+        let selection = if query.filters.is_empty() {
+            None
+        } else if let Some(found) = self.0.selections.get(&query.filters) {
+            Some(found)
+        } else {
+            let found = filter::select(
+                &segment.attributes,
+                segment.faces(),
+                &query.filters,
+                &query.stop,
+            )?;
+            let found = Arc::new(found);
+            self.0.selections.put(&query.filters, found.clone());
+            Some(found)
+        };
+        Ok(Request {
+            query,
+            selection,
+            without,
+        })
+    }
+
+    fn answer(&self, probe: &[f32], request: &Request<'_>) -> Result<Matches<'_>, SearchError> {
+        let begun = Instant::now();
+        let searcher = Searcher::new(self, request)?;
+        let mut matches = match self.0.segment.vectors() {
+            Vectors::F32(values) => searcher.search(&F32Scores::new(probe, values)),
+            Vectors::F16(values) => searcher.search(&F16Scores::new(probe, values)),
+        }?;
+        matches.counters.elapsed = begun.elapsed();
+        Ok(matches)
+    }
+
+    /// Answers a few probes by one exhaustive pass over the faces.
+    fn scan<'g>(
+        &'g self,
+        probes: &[Embedding],
+        searcher: &Searcher<'g, '_>,
+    ) -> Vec<Result<Matches<'g>, SearchError>> {
+        let fitting: Vec<&[f32]> = probes
+            .iter()
+            .filter(|probe| probe.dims() == self.dims())
+            .map(Embedding::values)
+            .collect();
+        let answers = match self.0.segment.vectors() {
+            Vectors::F32(values) => {
+                searcher.scan(fitting.iter().map(|probe| F32Scores::new(probe, values)))
+            }
+            Vectors::F16(values) => {
+                searcher.scan(fitting.iter().map(|probe| F16Scores::new(probe, values)))
+            }
+        };
+        let mut answers = answers.into_iter();
+        let answer = |probe| {
+            self.check_probe(probe)?;
+            // One answer a fitting probe, in order.
+            answers.next().unwrap_or(Err(SearchError::Cancelled))
+        };
+        probes.iter().map(answer).collect()
+    }
+
+    fn with_scores<R>(&self, probe: &[f32], work: impl FnOnce(&dyn Scores) -> R) -> R {
+        match self.0.segment.vectors() {
+            Vectors::F32(values) => work(&F32Scores::new(probe, values)),
+            Vectors::F16(values) => work(&F16Scores::new(probe, values)),
+        }
+    }
+}
+
+/// Similarities with vectors in single precision.
+pub(crate) struct F32Scores<'a> {
+    kernels: Kernels,
+    probe: &'a [f32],
+    values: &'a [f32],
+    faces: u32,
+}
+
+impl<'a> F32Scores<'a> {
+    pub(crate) fn new(probe: &'a [f32], values: &'a [f32]) -> Self {
+        let faces = (values.len() / probe.len().max(1)) as u32;
+        Self {
+            kernels: Kernels::best(),
+            probe,
+            values,
+            faces,
+        }
+    }
+}
+
+impl Scores for F32Scores<'_> {
+    #[inline]
+    fn similarity(&self, slot: u32) -> f32 {
+        let vector = row(self.values, slot, self.probe.len());
+        comparable(self.kernels.dot(self.probe, vector), vector.is_empty())
+    }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        prefetch(row(self.values, slot, self.probe.len()), usize::MAX);
+    }
+
+    fn faces(&self) -> u32 {
+        self.faces
+    }
+}
+
+/// Similarities with vectors in half precision.
+struct F16Scores<'a> {
+    kernels: Kernels,
+    probe: &'a [f32],
+    values: &'a [f16],
+    faces: u32,
+}
+
+impl<'a> F16Scores<'a> {
+    fn new(probe: &'a [f32], values: &'a [f16]) -> Self {
+        let faces = (values.len() / probe.len().max(1)) as u32;
+        Self {
+            kernels: Kernels::best(),
+            probe,
+            values,
+            faces,
+        }
+    }
+}
+
+impl Scores for F16Scores<'_> {
+    #[inline]
+    fn similarity(&self, slot: u32) -> f32 {
+        let vector = row(self.values, slot, self.probe.len());
+        comparable(self.kernels.dot_f16(self.probe, vector), vector.is_empty())
+    }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        prefetch(row(self.values, slot, self.probe.len()), usize::MAX);
+    }
+
+    fn faces(&self) -> u32 {
+        self.faces
+    }
+}
+
+#[inline]
+fn row<T>(values: &[T], slot: u32, dims: usize) -> &[T] {
+    let from = slot as usize * dims;
+    values.get(from..from + dims).unwrap_or_default()
+}
+
+/// A damaged vector may give NaN, which has no place in an order: it is worse than any.
+#[inline]
+fn comparable(similarity: f32, missing: bool) -> f32 {
+    if missing || similarity.is_nan() {
+        f32::NEG_INFINITY
+    } else {
+        similarity
+    }
+}

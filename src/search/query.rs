@@ -1,0 +1,256 @@
+//! What to search for, and what came of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::SearchError;
+use super::filter::Filter;
+use super::scratch::Candidate;
+use super::stop::Stop;
+use crate::gallery::{Face, GalleryError};
+use crate::{Cancel, FaceId, Gallery};
+
+/// Faces returned where neither a number nor a threshold is asked for.
+pub const DEFAULT_TOP: usize = 10;
+
+/// How to search: how many faces, how alike, which of them, and by which plan.
+///
+/// Without [`top`](Self::top) and [`at_least`](Self::at_least), the ten nearest faces; with a
+/// threshold alone, every face at or above it.
+///
+/// ```
+/// use lookalike::Query;
+/// let query = Query::new().top(5).at_least(0.45).filter("source = archive".parse()?);
+/// # Ok::<(), lookalike::FilterError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pub(crate) top: Option<usize>,
+    pub(crate) at_least: Option<f32>,
+    pub(crate) beam: Option<usize>,
+    pub(crate) exhaustive: bool,
+    pub(crate) by_subject: bool,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) model: Option<String>,
+    pub(crate) stop: Stop,
+}
+
+impl Query {
+    /// The ten nearest faces.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At most this many faces (or subjects, where grouped); at least 1.
+    #[must_use]
+    pub fn top(mut self, k: usize) -> Self {
+        self.top = Some(k);
+        self
+    }
+
+    /// Only faces whose similarity is at or above this threshold, in \[-1, 1\].
+    #[must_use]
+    pub fn at_least(mut self, similarity: f32) -> Self {
+        self.at_least = Some(similarity);
+        self
+    }
+
+    /// Walks the graph with a beam of this width: wider finds more and takes longer; at least 1.
+    #[must_use]
+    pub fn beam(mut self, width: usize) -> Self {
+        self.beam = Some(width);
+        self
+    }
+
+    /// Scores every face instead of walking the graph.
+    #[must_use]
+    pub fn exhaustive(mut self) -> Self {
+        self.exhaustive = true;
+        self
+    }
+
+    /// Answers with the best face of each subject; a face without a subject stands for itself.
+    #[must_use]
+    pub fn group_by_subject(mut self) -> Self {
+        self.by_subject = true;
+        self
+    }
+
+    /// Only faces that pass; several filters are joined by and.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Names the face model that made the probe; a gallery of another named model refuses it.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = Some(name.into());
+        self
+    }
+
+    /// Stops with [`SearchError::DeadlinePassed`] soon after this moment.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.stop.deadline = Some(deadline);
+        self
+    }
+
+    /// Stops with [`SearchError::Cancelled`] soon after the flag is raised.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.stop.cancel = Some(cancel);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), SearchError> {
+        if self.top == Some(0) {
+            return Err(SearchError::TopZero);
+        }
+        if self.beam == Some(0) {
+            return Err(SearchError::BeamZero);
+        }
+        match self.at_least {
+            Some(threshold) if !(-1.0..=1.0).contains(&threshold) => {
+                Err(SearchError::Threshold(threshold))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many to return; all there are with a threshold and no number.
+    pub(crate) fn wanted(&self) -> usize {
+        match (self.top, self.at_least) {
+            (Some(top), _) => top,
+            (None, Some(_)) => usize::MAX,
+            (None, None) => DEFAULT_TOP,
+        }
+    }
+}
+
+/// How a search was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Plan {
+    /// A walk of the graph.
+    Walk {
+        /// Width of the beam.
+        beam: usize,
+    },
+    /// Every face (that passes the filters) was scored.
+    Exhaustive,
+}
+
+/// What one search did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// The plan that gave the answer.
+    pub plan: Plan,
+    /// Neighbour lists read.
+    pub hops: u64,
+    /// Vectors read and scored.
+    pub vectors_read: u64,
+    /// Faces that passed the filters; all of the gallery without any.
+    pub passing: u64,
+    /// Time the search took.
+    pub elapsed: Duration,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            plan: Plan::Exhaustive,
+            hops: 0,
+            vectors_read: 0,
+            passing: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+/// A face that was found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Match<'g> {
+    gallery: &'g Gallery,
+    slot: u32,
+    /// Its id.
+    pub face_id: FaceId,
+    /// Cosine of the angle between the probe and the face, in \[-1, 1\]; higher is more alike.
+    pub similarity: f32,
+}
+
+impl<'g> Match<'g> {
+    pub(crate) fn new(gallery: &'g Gallery, candidate: Candidate) -> Self {
+        Self {
+            gallery,
+            slot: candidate.slot,
+            face_id: FaceId(gallery.0.segment.face_id(candidate.slot)),
+            // Rounding may carry a cosine past 1, which no reader expects.
+            similarity: candidate.similarity.clamp(-1.0, 1.0),
+        }
+    }
+
+    /// What is known of the face.
+    ///
+    /// # Errors
+    /// When its row cannot be read.
+    pub fn face(&self) -> Result<Face, GalleryError> {
+        self.gallery.face_in(self.slot)
+    }
+
+    /// Its thumbnail as JPEG; `None` where it has none.
+    ///
+    /// # Errors
+    /// When the thumbnails are damaged.
+    pub fn thumbnail(&self) -> Result<Option<&'g [u8]>, GalleryError> {
+        self.gallery.0.segment.thumbnail(self.slot)
+    }
+}
+
+/// The answer to a probe: the faces found, most alike first, ties in order of face id.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Matches<'g> {
+    /// The faces found.
+    pub found: Vec<Match<'g>>,
+    /// What the search did.
+    pub counters: Counters,
+}
+
+impl<'g> IntoIterator for Matches<'g> {
+    type Item = Match<'g>;
+    type IntoIter = std::vec::IntoIter<Match<'g>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.found.into_iter()
+    }
+}
+
+impl<'a, 'g> IntoIterator for &'a Matches<'g> {
+    type Item = &'a Match<'g>;
+    type IntoIter = std::slice::Iter<'a, Match<'g>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.found.iter()
+    }
+}
+
+impl<'g> std::ops::Deref for Matches<'g> {
+    type Target = [Match<'g>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.found
+    }
+}
+
+/// A query with its filters turned into a selection, shared by the probes of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'q> {
+    pub(crate) query: &'q Query,
+    pub(crate) selection: Option<Arc<super::selection::Selection>>,
+    /// A face that is never an answer: the one searched for.
+    pub(crate) without: Option<u32>,
+}

@@ -1,0 +1,242 @@
+//! What a search writes while it runs, kept from one search to the next.
+//!
+//! After the first few searches nothing here allocates. Sizes follow the width of the beam, never
+//! the number of faces: a byte a face would be a gigabyte a search at a billion.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::gallery::format::NONE;
+
+/// A face and its similarity with the probe.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) similarity: f32,
+    pub(crate) slot: u32,
+}
+
+impl Candidate {
+    /// Whether it comes before another: by similarity, then by slot, so that the order is total.
+    #[inline]
+    fn before(&self, other: &Self) -> bool {
+        self.similarity > other.similarity
+            || (self.similarity == other.similarity && self.slot < other.slot)
+    }
+}
+
+/// The best candidates so far, in order, and which of them were looked behind.
+///
+/// A sorted array beats a heap at the widths that matter: one binary search and a short move an
+/// insertion, and the best that is left is found by a cursor.
+#[derive(Debug, Default)]
+pub(crate) struct Beam {
+    entries: Vec<Candidate>,
+    expanded: Vec<bool>,
+    width: usize,
+    cursor: usize,
+}
+
+impl Beam {
+    /// Empties it for `width` candidates.
+    pub(crate) fn reset(&mut self, width: usize) {
+        self.entries.clear();
+        self.expanded.clear();
+        self.width = width;
+        self.cursor = 0;
+    }
+
+    /// The similarity that a newcomer must beat.
+    #[inline]
+    pub(crate) fn floor(&self) -> f32 {
+        match self.entries.last() {
+            Some(last) if self.entries.len() >= self.width => last.similarity,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Takes a candidate that is good enough; ties with the last go by slot.
+    #[inline]
+    pub(crate) fn insert(&mut self, candidate: Candidate) {
+        let at = self
+            .entries
+            .partition_point(|entry| entry.before(&candidate));
+        if at >= self.width {
+            return;
+        }
+        if self.entries.len() >= self.width {
+            self.entries.pop();
+            self.expanded.pop();
+        }
+        self.entries.insert(at, candidate);
+        self.expanded.insert(at, false);
+        self.cursor = self.cursor.min(at);
+    }
+
+    /// The best candidate not yet looked behind, which now counts as looked behind.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Candidate> {
+        while *self.expanded.get(self.cursor)? {
+            self.cursor += 1;
+        }
+        self.expanded[self.cursor] = true;
+        Some(self.entries[self.cursor])
+    }
+
+    /// What [`next`](Self::next) would give, were nothing inserted meanwhile.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<Candidate> {
+        let ahead = self
+            .expanded
+            .get(self.cursor..)?
+            .iter()
+            .position(|expanded| !expanded)?;
+        self.entries.get(self.cursor + ahead).copied()
+    }
+
+    /// The candidates, best first.
+    pub(crate) fn candidates(&self) -> &[Candidate] {
+        &self.entries
+    }
+}
+
+/// The slots a walk has seen: a hash set sized by how many those are.
+#[derive(Debug, Default)]
+pub(crate) struct Visited {
+    table: Vec<u32>,
+    /// Only the first `1 << bits` places are in use, so that a narrow walk after a wide one clears
+    /// no more than it needs.
+    bits: u32,
+    used: usize,
+}
+
+impl Visited {
+    /// Empties it for about `expected` slots.
+    pub(crate) fn reset(&mut self, expected: usize) {
+        self.bits = (expected.max(32) * 2)
+            .next_power_of_two()
+            .trailing_zeros()
+            .min(31);
+        let size = 1 << self.bits;
+        if self.table.len() < size {
+            self.table.resize(size, NONE);
+        }
+        self.table[..size].fill(NONE);
+        self.used = 0;
+    }
+
+    /// Adds a slot; whether it is new.
+    #[inline]
+    pub(crate) fn insert(&mut self, slot: u32) -> bool {
+        let mask = (1_usize << self.bits) - 1;
+        let mut at = self.place(slot);
+        loop {
+            let found = self.table[at];
+            if found == NONE {
+                break;
+            }
+            if found == slot {
+                return false;
+            }
+            at = (at + 1) & mask;
+        }
+        self.table[at] = slot;
+        self.used += 1;
+        if self.used * 4 > (mask + 1) * 3 {
+            self.grow();
+        }
+        true
+    }
+
+    /// Where a slot is looked for first (Knuth's multiplicative hash).
+    #[inline]
+    fn place(&self, slot: u32) -> usize {
+        (slot.wrapping_mul(0x9E37_79B1) >> (32 - self.bits)) as usize
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots: Vec<u32> = self.table[..1 << self.bits]
+            .iter()
+            .copied()
+            .filter(|&slot| slot != NONE)
+            .collect();
+        self.reset(1 << self.bits);
+        for slot in slots {
+            self.insert(slot);
+        }
+    }
+}
+
+/// Everything one search writes to.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) beam: Beam,
+    pub(crate) passing: Beam,
+    pub(crate) visited: Visited,
+    pub(crate) fresh: Vec<u32>,
+}
+
+/// Scratches at rest; a search takes one and puts it back.
+#[derive(Debug, Default)]
+pub(crate) struct ScratchPool(Mutex<Vec<Box<Scratch>>>);
+
+impl ScratchPool {
+    /// Lends a scratch for the time of `work`.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let mut scratch = self.lock().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        self.lock().push(scratch);
+        result
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<Scratch>>> {
+        // A panic elsewhere leaves the list whole: it is only ever pushed to and popped from.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn visited_is_a_set(slots in prop::collection::vec(0_u32..5000, 0..3000), size in 0_usize..64) {
+            let mut visited = Visited::default();
+            for _ in 0..2 {
+                visited.reset(size);
+                let mut model = HashSet::new();
+                for &slot in &slots {
+                    prop_assert_eq!(visited.insert(slot), model.insert(slot));
+                }
+            }
+        }
+
+        #[test]
+        fn a_beam_keeps_the_best_in_order(
+            similarities in prop::collection::vec(-4_i8..4, 0..200), width in 1_usize..40,
+        ) {
+            let mut beam = Beam::default();
+            beam.reset(width);
+            let all: Vec<Candidate> = similarities.iter().enumerate()
+                .map(|(slot, &s)| Candidate { similarity: f32::from(s), slot: slot as u32 })
+                .collect();
+            for &candidate in &all {
+                if candidate.similarity >= beam.floor() {
+                    beam.insert(candidate);
+                }
+            }
+            let mut best = all;
+            best.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot)));
+            best.truncate(width);
+            prop_assert_eq!(beam.candidates(), &best[..]);
+            for expected in best {
+                prop_assert_eq!(beam.peek(), Some(expected));
+                prop_assert_eq!(beam.next(), Some(expected));
+            }
+            prop_assert_eq!(beam.next(), None);
+        }
+    }
+}
