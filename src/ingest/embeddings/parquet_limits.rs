@@ -184,18 +184,31 @@ impl Thrift<'_> {
         }
     }
 
-    /// Reads a page header up to the decompressed size: type, then that, as all writers have it.
+    /// Reads a page header for the size when decompressed; `None` too where the part is missing that
+    /// its type calls for, or the type is none that columns have.
     fn page_size(&mut self) -> Option<u64> {
-        let mut id = 0;
-        for expected in [1, 2] {
-            if (self.field(&mut id)?, id) != (I32, expected) {
-                return None;
-            }
-            if expected == 1 {
-                self.zigzag()?;
+        let (mut id, mut page, mut size, mut parts) = (0, None, None, 0_u64);
+        loop {
+            match (self.field(&mut id)?, id) {
+                (0, _) => break,
+                (I32, 1) => page = Some(self.zigzag()?),
+                (I32, 2) => size = Some(self.zigzag()?),
+                (kind, id) => {
+                    self.skip(kind, 0)?;
+                    if kind == STRUCT && (0..64).contains(&id) {
+                        parts |= 1 << id;
+                    }
+                }
             }
         }
-        u64::try_from(self.zigzag()?).ok()
+        let part = match page? {
+            0 => 5, // Data.
+            2 => 7, // Dictionary.
+            3 => 8, // Data, second version.
+            _ => return None,
+        };
+        let size = u64::try_from(size?).ok()?;
+        (parts & (1 << part) != 0).then_some(size)
     }
 
     fn byte(&mut self) -> Option<u8> {
