@@ -70,7 +70,14 @@ where
                 }
             });
         };
-        feed(&mut items, window.max(1), cancel, spawn, &receiver, &mut sink)
+        feed(
+            &mut items,
+            window.max(1),
+            cancel,
+            spawn,
+            &receiver,
+            &mut sink,
+        )
     })
 }
 
@@ -286,7 +293,13 @@ mod tests {
         for threads in [1, 3] {
             let mut seen = Vec::new();
             let done = in_pool(threads, || {
-                let items = (0..100).map(|n| if n == 40 { Err(Failure::Item(n)) } else { Ok(n) });
+                let items = (0..100).map(|n| {
+                    if n == 40 {
+                        Err(Failure::Item(n))
+                    } else {
+                        Ok(n)
+                    }
+                });
                 ordered(items, 8, &Cancel::new(), slow, |n| {
                     seen.push(n);
                     Ok(())
@@ -307,7 +320,11 @@ mod tests {
                     slow(n)
                 };
                 ordered(items(1000), 8, &Cancel::new(), work, |n| {
-                    if n == 20 { Err(Failure::Sink(n)) } else { Ok(()) }
+                    if n == 20 {
+                        Err(Failure::Sink(n))
+                    } else {
+                        Ok(())
+                    }
                 })
             });
             assert_eq!(done, Err(Failure::Sink(20)));
@@ -339,7 +356,13 @@ mod tests {
         for threads in [1, 3] {
             let caught = catch_unwind(|| {
                 in_pool(threads, || {
-                    let work = |n| if n == 17 { panic!("seventeen") } else { slow(n) };
+                    let work = |n| {
+                        if n == 17 {
+                            panic!("seventeen")
+                        } else {
+                            slow(n)
+                        }
+                    };
                     ordered(items(500), 8, &Cancel::new(), work, |_| Ok(()))
                 })
             });
@@ -360,7 +383,9 @@ mod tests {
             .unwrap();
             sums
         });
-        let expected: Vec<u64> = (0..40_u64).map(|n| (0..n % 20).map(|m| m * 2).sum()).collect();
+        let expected: Vec<u64> = (0..40_u64)
+            .map(|n| (0..n % 20).map(|m| m * 2).sum())
+            .collect();
         assert_eq!(sums, expected);
     }
 }

@@ -53,7 +53,9 @@ fn inside(root: &Path, image: &str) -> Result<PathBuf, ImageFault> {
             Component::RootDir | Component::Prefix(_) => return Err(ImageFault::OutsideFolder),
         }
     }
-    Ok(names.iter().fold(root.to_path_buf(), |path, name| path.join(name)))
+    Ok(names
+        .iter()
+        .fold(root.to_path_buf(), |path, name| path.join(name)))
 }
 
 fn unreadable(error: io::Error) -> ImageFault {
@@ -81,7 +83,13 @@ mod tests {
         ] {
             assert_eq!(inside(root, image).unwrap(), Path::new(expected), "{image}");
         }
-        for image in ["/etc/passwd", "..", "../a.jpg", "a/../../b.jpg", "a/../../photos/b.jpg"] {
+        for image in [
+            "/etc/passwd",
+            "..",
+            "../a.jpg",
+            "a/../../b.jpg",
+            "a/../../photos/b.jpg",
+        ] {
             let found = inside(root, image);
             assert!(matches!(found, Err(ImageFault::OutsideFolder)), "{image}");
         }
@@ -93,7 +101,13 @@ mod tests {
         fs::write(folder.path().join("a"), [7; 100]).unwrap();
         assert_eq!(read(folder.path(), "a", 100).unwrap(), [7; 100]);
         let found = read(folder.path(), "a", 99);
-        assert!(matches!(found, Err(ImageFault::TooLarge { bytes: 100, limit: 99 })));
+        assert!(matches!(
+            found,
+            Err(ImageFault::TooLarge {
+                bytes: 100,
+                limit: 99
+            })
+        ));
     }
 
     #[test]
@@ -106,7 +120,10 @@ mod tests {
         assert!(matches!(read(root, "", 9), Err(ImageFault::NotAFile)));
         assert!(matches!(read(root, "none", 9), Err(ImageFault::Missing)));
         assert!(matches!(read(root, "file/x", 9), Err(ImageFault::Missing)));
-        assert!(matches!(read(root, "a\0b", 9), Err(ImageFault::Unreadable(_))));
+        assert!(matches!(
+            read(root, "a\0b", 9),
+            Err(ImageFault::Unreadable(_))
+        ));
     }
 
     #[cfg(target_os = "linux")]
@@ -116,8 +133,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        assert!(matches!(read(folder.path(), "pipe", 9), Err(ImageFault::NotAFile)));
+        assert!(matches!(
+            read(folder.path(), "pipe", 9),
+            Err(ImageFault::NotAFile)
+        ));
         std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero")).unwrap();
-        assert!(matches!(read(folder.path(), "zero", 9), Err(ImageFault::NotAFile)));
+        assert!(matches!(
+            read(folder.path(), "zero", 9),
+            Err(ImageFault::NotAFile)
+        ));
     }
 }

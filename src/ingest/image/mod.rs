@@ -131,9 +131,8 @@ where
     N: AsRef<str> + Send,
     E: From<Cancelled>,
 {
-    let work = |(image, bounds): (N, Option<Bounds>)| {
-        load(root, image.as_ref(), bounds.as_ref(), limits)
-    };
+    let work =
+        |(image, bounds): (N, Option<Bounds>)| load(root, image.as_ref(), bounds.as_ref(), limits);
     pipeline::ordered(images, window(), cancel, work, sink)
 }
 

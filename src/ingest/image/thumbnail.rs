@@ -36,8 +36,10 @@ pub(super) fn make(
     limits: &ImageLimits,
 ) -> Result<Vec<u8>, ImageFault> {
     // Decoders read what strangers wrote: one that panics costs its photo, not the build.
-    catch_unwind(AssertUnwindSafe(|| decode_and_shrink(bytes, bounds, limits)))
-        .unwrap_or_else(|panic| Err(ImageFault::Damaged(panicked(&*panic))))
+    catch_unwind(AssertUnwindSafe(|| {
+        decode_and_shrink(bytes, bounds, limits)
+    }))
+    .unwrap_or_else(|panic| Err(ImageFault::Damaged(panicked(&*panic))))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
@@ -45,7 +47,10 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the decoder panicked: {}", text.unwrap_or("no reason given"))
+    format!(
+        "the decoder panicked: {}",
+        text.unwrap_or("no reason given")
+    )
 }
 
 fn decode_and_shrink(
@@ -62,6 +67,9 @@ fn decode_and_shrink(
     reader.limits(allowed);
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(ImageFault::Damaged("it has no pixels".to_owned()));
+    }
     if u64::from(width) * u64::from(height) > limits.max_pixels {
         return Err(ImageFault::TooManyPixels {
             width,
@@ -82,7 +90,7 @@ fn decode_and_shrink(
     let weight = match (format, markers.progressive) {
         (ImageFormat::Jpeg, false) => 1,
         (ImageFormat::Jpeg, true) => 3, // coefficients of two bytes each beside the pixels
-        _ => 2, // a copy with alpha multiplied in, or the decoder's own
+        _ => 2,                         // a copy with alpha multiplied in, or the decoder's own
     };
     let need = decoder.total_bytes().saturating_mul(weight);
     let _permit = Permit::take(need.saturating_add(bytes.len() as u64), limits.max_memory);
