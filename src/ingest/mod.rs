@@ -1,13 +1,18 @@
 //! The way in.
 
+mod bounds;
 pub mod embeddings;
+pub mod image;
 pub mod manifest;
+pub(crate) mod pipeline;
 pub mod rejects;
 pub(crate) mod seen;
 pub(crate) mod spool;
 
 pub use embeddings::{Embeddings, EmbeddingsError, RowFault};
 pub use manifest::{
-    Attribute, Bounds, Kind, Line, LineFault, Lines, Manifest, ManifestError, Value,
+    Attribute, Kind, Line, LineFault, Lines, Manifest, ManifestError, Value,
 };
+pub use bounds::Bounds;
+pub use pipeline::Cancelled;
 pub use rejects::{Counts, Rejects, Severity};
