@@ -7,7 +7,8 @@
 //! - **Shape.** Variance falls over the principal axes as in the model imitated, turned at random; a
 //!   person's centre is a draw from that covariance; a photo is the centre plus noise of the same
 //!   covariance, scaled so that mates have a median cosine of 0.65 (for dlib that of the vectors
-//!   less their mean, since its raw cosines all lie near 1), times a lognormal quality of s.d. 0.5.
+//!   less their mean, since its raw cosines all lie near 1), times a lognormal quality whose
+//!   logarithm has an s.d. of 0.5.
 //! - **People.** Photos a person follow Zipf's law: exponent 2, at most 200, and 35 % of the variance
 //!   of centres shared with a group (one group for 2,500 faces, sizes Dirichlet 0.5); or, isolated,
 //!   exponent 3 and no groups, so that most people have a single photo.

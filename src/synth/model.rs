@@ -3,9 +3,11 @@
 //! In come a profile and a seed; out go photos of any person, drawn when they are asked for. A
 //! person's centre is a draw from the profile's covariance, of which people of one group share a
 //! part; a photo is the centre plus noise of the same covariance, more or less of it by the quality
-//! of the photo; then the vector gets the model's length. Vectors are drawn in the principal axes
-//! and turned to their final directions a block at a time. Always: the same person and photo give
-//! the same vector, whoever asks.
+//! of the photo. The mean of the gallery lies at a right angle to all of that, and every photo is
+//! equally far from it: so the mean of the unit vectors is exactly as long as it should be, and
+//! normalising adds no variance along it. Then the vector gets the model's length. Vectors are drawn
+//! in the principal axes and turned to their final directions a block at a time. Always: the same
+//! person and photo give the same vector, whoever asks.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayViewMut2};
@@ -14,7 +16,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand_distr::{Distribution, Gamma, StandardNormal};
 
 use super::Profile;
-use super::calibrate::{Lengths, calibrate};
+use super::calibrate;
 use super::rotation::orthonormal_rows;
 use super::seeds::{Stream, generator};
 
@@ -33,11 +35,11 @@ pub(super) struct Model {
     seed: u64,
     /// Standard deviations along the principal axes.
     deviations: Vec<f32>,
-    /// The middle of the cloud, in the principal axes.
-    middle: Vec<f32>,
-    lengths: Lengths,
+    /// Noise of a photo of usual quality, in those.
+    noise: f64,
     groups: Groups,
-    /// Principal axes, one a row, in the coordinates of the embeddings.
+    /// Principal axes, one a row, in the coordinates of the embeddings; the last one is the
+    /// direction of the mean where there is one.
     axes: Array2<f32>,
 }
 
@@ -46,48 +48,42 @@ impl Model {
     pub(super) fn new(profile: Profile, groups: u64, seed: u64) -> Self {
         let values = profile.eigenvalues();
         let deviations: Vec<f32> = values.iter().map(|v| v.sqrt() as f32).collect();
-        let direction = mean_direction(deviations.len());
-        let lengths = calibrate(profile, &deviations, &direction);
-        let middle = direction
-            .iter()
-            .map(|&v| (f64::from(v) * lengths.offset) as f32)
-            .collect();
+        let rows = deviations.len() + usize::from(profile.mean_length() > 0.0);
+        let mut rotation = generator(seed, Stream::Rotation, 0);
         Self {
             profile,
             seed,
+            noise: calibrate::noise(&deviations, profile.centred_mate_cosine()),
             groups: Groups::new(groups, deviations.len(), seed),
-            axes: orthonormal_rows(
-                deviations.len(),
-                profile.dims(),
-                &mut generator(seed, Stream::Rotation, 0),
-            ),
+            axes: orthonormal_rows(rows, profile.dims(), &mut rotation),
             deviations,
-            middle,
-            lengths,
         }
     }
 
     /// Numbers that a vector has before it is turned to its final direction.
     pub(super) fn rank(&self) -> usize {
-        self.deviations.len()
+        self.axes.nrows()
     }
 
     /// Draws a photo of `person` into `vector`, in the principal axes, with the model's length.
     pub(super) fn photo(&self, person: u64, mut chance: Xoshiro256PlusPlus, vector: &mut [f32]) {
+        let (around, along) = vector.split_at_mut(self.deviations.len());
         let mut own = generator(self.seed, Stream::Person, person);
-        let own_share = self.groups.start(&mut own, vector);
+        let own_share = self.groups.start(&mut own, around);
         let quality = photo_noise(&mut chance);
-        let noise = (self.lengths.noise * quality) as f32;
+        let noise = (self.noise * quality) as f32;
         let mut square = 0.0_f64;
-        for ((v, d), m) in vector.iter_mut().zip(&self.deviations).zip(&self.middle) {
+        for (v, d) in around.iter_mut().zip(&self.deviations) {
             let centre = *v + own_share * normal(&mut own);
-            *v = m + d * (centre + noise * normal(&mut chance));
+            *v = d * (centre + noise * normal(&mut chance));
             square += f64::from(*v) * f64::from(*v);
         }
-        let scale = (self.profile.norm(quality) / square.sqrt()) as f32;
-        for v in vector {
+        let (mean, norm) = (self.profile.mean_length(), self.profile.norm(quality));
+        let scale = (norm * ((1.0 - mean * mean) / square).sqrt()) as f32;
+        for v in around {
             *v *= scale;
         }
+        along.fill((norm * mean) as f32);
     }
 
     /// Turns vectors from the principal axes to their final directions, one a row.
@@ -104,13 +100,6 @@ pub(super) fn photo_noise(rng: &mut Xoshiro256PlusPlus) -> f64 {
 
 fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
     StandardNormal.sample(rng)
-}
-
-/// A unit vector in the principal axes. It lies within those that carry variance, so that vectors
-/// of different noise, which normalising moves along it, add no dimension of their own.
-fn mean_direction(rank: usize) -> Vec<f32> {
-    let rows = orthonormal_rows(1, rank, &mut generator(0, Stream::MeanDirection, 0));
-    rows.into_raw_vec_and_offset().0
 }
 
 /// What people have in common with others of their group.

@@ -13,7 +13,6 @@ use rand::rngs::Xoshiro256PlusPlus;
 pub(super) enum Stream {
     Rotation = 1,
     Calibration,
-    MeanDirection,
     Sizes,
     FaceOrder,
     Names,
