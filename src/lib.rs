@@ -10,6 +10,8 @@ pub mod ingest;
 pub mod kernels;
 mod progress;
 pub mod search;
+#[cfg(feature = "synth")]
+pub mod synth;
 
 pub use embedding::{Embedding, EmbeddingError, FaceId, MAX_DIMS};
 pub use error::Error;

@@ -1,3 +1,5 @@
 //! The `lookalike` command.
 
+mod cli;
+
 fn main() {}

@@ -1,0 +1,3 @@
+//! What the command line is made of: one file a subcommand or kind of output.
+
+mod sheet;
