@@ -7,6 +7,8 @@ mod error;
 pub mod gallery;
 #[cfg(feature = "build")]
 pub mod ingest;
+#[cfg(feature = "build")]
+pub mod graph;
 pub mod kernels;
 mod progress;
 pub mod search;

@@ -230,8 +230,8 @@ impl Gallery {
     /// When there is no such face, or its vector is damaged.
     pub fn embedding(&self, face_id: FaceId) -> Result<Embedding, GalleryError> {
         let slot = self.slot(face_id)?;
-        let values = self.0.segment.vector(slot).unwrap_or_default();
-        Embedding::new(values).map_err(|e| {
+        let values = self.0.segment.vector(slot);
+        Embedding::new(values.into_owned()).map_err(|e| {
             GalleryError::damaged(&self.0.path, format!("the vector of face {face_id}: {e}"))
         })
     }

@@ -3,6 +3,7 @@
 //! Opening reads headers and compares lengths; no section is read whole. Slots and places that
 //! come from disk are looked up with bounds, so a damaged file gives an error or a wrong answer.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +140,30 @@ pub(crate) enum Vectors<'a> {
     F16(&'a [f16]),
 }
 
+impl<'a> Vectors<'a> {
+    /// How many vectors of `dims` values there are.
+    pub(crate) fn faces(&self, dims: usize) -> u32 {
+        let values = match self {
+            Self::F32(values) => values.len(),
+            Self::F16(values) => values.len(),
+        };
+        (values / dims.max(1)) as u32
+    }
+
+    /// One face's vector in single precision; empty where there is none.
+    pub(crate) fn vector(&self, slot: u32, dims: usize) -> Cow<'a, [f32]> {
+        let from = slot as usize * dims;
+        let range = from..from + dims;
+        match self {
+            Self::F32(values) => Cow::Borrowed(values.get(range).unwrap_or_default()),
+            Self::F16(values) => {
+                let found = values.get(range).unwrap_or_default();
+                Cow::Owned(found.iter().map(|v| v.to_f32()).collect())
+            }
+        }
+    }
+}
+
 /// A mapped segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -224,16 +249,9 @@ impl Segment {
         }
     }
 
-    /// One face's vector in single precision.
-    pub(crate) fn vector(&self, slot: u32) -> Option<Vec<f32>> {
-        let from = slot as usize * self.dims;
-        let range = from..from + self.dims;
-        match self.vectors() {
-            Vectors::F32(values) => values.get(range).map(<[f32]>::to_vec),
-            Vectors::F16(values) => values
-                .get(range)
-                .map(|found| found.iter().map(|v| v.to_f32()).collect()),
-        }
+    /// One face's vector in single precision; empty where there is none.
+    pub(crate) fn vector(&self, slot: u32) -> Cow<'_, [f32]> {
+        self.vectors().vector(slot, self.dims)
     }
 
     /// The face id in a slot.

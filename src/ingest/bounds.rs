@@ -6,23 +6,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// The box of a face in pixels of the upright image (after EXIF orientation), as a face detector
-/// gave it: it may reach over the image's edges.
-///
-/// The origin is the upper left corner; `right` and `bottom` are exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Bounds {
-    /// Left edge, in pixels from the image's left.
-    pub left: f32,
-    /// Upper edge, in pixels from the image's top.
-    pub top: f32,
-    /// Right edge, in pixels from the image's left.
-    pub right: f32,
-    /// Lower edge, in pixels from the image's top.
-    pub bottom: f32,
-}
+use crate::gallery::Bounds;
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,9 +10,6 @@ pub(crate) mod seen;
 pub(crate) mod spool;
 
 pub use embeddings::{Embeddings, EmbeddingsError, RowFault};
-pub use manifest::{
-    Attribute, Kind, Line, LineFault, Lines, Manifest, ManifestError, Value,
-};
-pub use bounds::Bounds;
+pub use manifest::{Line, LineFault, Lines, Manifest, ManifestError};
 pub use pipeline::Cancelled;
 pub use rejects::{Counts, Rejects, Severity};

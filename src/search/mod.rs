@@ -31,7 +31,8 @@ pub(crate) mod walk;
 
 pub use filter::{Filter, FilterError};
 pub use query::{Counters, DEFAULT_TOP, Match, Matches, Plan, Query};
-pub(crate) use scratch::{Beam, Candidate, Scratch, ScratchPool};
+use scratch::{Beam, Candidate};
+pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use selection::SelectionCache;
 pub(crate) use stop::Stop;
 
@@ -159,7 +160,7 @@ impl Gallery {
     pub fn similarity(&self, probe: &Embedding, face_id: FaceId) -> Result<f32, Error> {
         self.check_probe(probe)?;
         let slot = self.slot(face_id)?;
-        let similarity = self.with_scores(probe.values(), |scores| scores.similarity(slot));
+        let similarity = with_scores(probe.values(), self.0.segment.vectors(), |scores| scores.similarity(slot));
         Ok(similarity.clamp(-1.0, 1.0))
     }
 
@@ -176,7 +177,7 @@ impl Gallery {
         let slots = self.slots_of_subject(subject)?;
         let mut best = Beam::default();
         best.reset(1);
-        self.with_scores(probe.values(), |scores| {
+        with_scores(probe.values(), self.0.segment.vectors(), |scores| {
             for slot in slots {
                 best.insert(Candidate {
                     similarity: scores.similarity(slot),
@@ -277,17 +278,22 @@ impl Gallery {
         };
         probes.iter().map(answer).collect()
     }
+}
 
-    fn with_scores<R>(&self, probe: &[f32], work: impl FnOnce(&dyn Scores) -> R) -> R {
-        match self.0.segment.vectors() {
-            Vectors::F32(values) => work(&F32Scores::new(probe, values)),
-            Vectors::F16(values) => work(&F16Scores::new(probe, values)),
-        }
+/// Gives `work` the similarities of a probe with vectors of either type.
+pub(crate) fn with_scores<R>(
+    probe: &[f32],
+    vectors: Vectors<'_>,
+    work: impl FnOnce(&dyn Scores) -> R,
+) -> R {
+    match vectors {
+        Vectors::F32(values) => work(&F32Scores::new(probe, values)),
+        Vectors::F16(values) => work(&F16Scores::new(probe, values)),
     }
 }
 
 /// Similarities with vectors in single precision.
-pub(crate) struct F32Scores<'a> {
+struct F32Scores<'a> {
     kernels: Kernels,
     probe: &'a [f32],
     values: &'a [f32],
@@ -295,7 +301,7 @@ pub(crate) struct F32Scores<'a> {
 }
 
 impl<'a> F32Scores<'a> {
-    pub(crate) fn new(probe: &'a [f32], values: &'a [f32]) -> Self {
+    fn new(probe: &'a [f32], values: &'a [f32]) -> Self {
         let faces = (values.len() / probe.len().max(1)) as u32;
         Self {
             kernels: Kernels::best(),

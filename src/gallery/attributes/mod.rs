@@ -49,7 +49,7 @@ pub(crate) mod column {
 }
 
 /// What a column of attributes holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// True or false.
@@ -94,16 +94,19 @@ pub enum Value {
     Text(String),
 }
 
-/// Where a face is in its image, in pixels of the upright image.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+/// The box of a face in pixels of the upright image (after EXIF orientation), as a face detector
+/// gave it: it may reach over the image's edges.
+///
+/// The origin is the upper left corner; `right` and `bottom` are exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Bounds {
-    /// Left edge.
+    /// Left edge, in pixels from the image's left.
     pub left: f32,
-    /// Top edge.
+    /// Upper edge, in pixels from the image's top.
     pub top: f32,
-    /// Right edge, greater than `left`.
+    /// Right edge, in pixels from the image's left.
     pub right: f32,
-    /// Bottom edge, greater than `top`.
+    /// Lower edge, in pixels from the image's top.
     pub bottom: f32,
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::ingest::Bounds;
+use crate::gallery::Bounds;
 
 /// Why a photo has no thumbnail. The face it belongs to may still be enrolled.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ mod thumbnail;
 
 use std::path::Path;
 
-use super::bounds::Bounds;
+use crate::gallery::Bounds;
 use super::pipeline::{self, Cancelled};
 use crate::Cancel;
 

@@ -18,7 +18,8 @@ use image::{
 
 use super::memory::Permit;
 use super::{ImageFault, ImageLimits, jpeg};
-use crate::ingest::bounds::{Bounds, Region};
+use crate::gallery::Bounds;
+use crate::ingest::bounds::Region;
 
 /// Pixels of a thumbnail's longer side.
 pub(super) const LONGEST_SIDE: u32 = 128;

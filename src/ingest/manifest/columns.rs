@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::ManifestError;
-use super::value::{Kind, Value};
+use crate::gallery::{Kind, Value};
 use super::{Attribute, Bounds, Line, MAX_COLUMNS};
 
 /// Columns that the gallery adds itself.

@@ -14,7 +14,8 @@ use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{Input, MAX_RECORD, Source};
-use super::value::{Kind, Value, parse};
+use crate::gallery::{Kind, Value};
+use super::value::{parse};
 use super::{Line, Scan};
 
 const BUFFER: usize = 1 << 16;

@@ -3,8 +3,9 @@
 //! In come the texts of a column one by one, in any order; out goes the one [`Kind`] that holds all
 //! of them without loss. Nothing is kept but a byte a column.
 
-use super::date;
-use super::value::{Kind, bool_of, float_of, int_of};
+use crate::gallery::date;
+use crate::gallery::{Kind};
+use super::value::{bool_of, float_of, int_of};
 
 const BOOL: u8 = 1;
 const INT: u8 = 2;

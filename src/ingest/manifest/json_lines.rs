@@ -17,7 +17,8 @@ use super::columns::{Cells, Columns, Layout};
 use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{BOM, Input, LineRead, MAX_RECORD, Source, read_line};
-use super::value::{Kind, Value, parse};
+use crate::gallery::{Kind, Value};
+use super::value::{parse};
 use super::{Line, Scan};
 
 /// Reads every line once: which columns there are, what they hold and how many lines there are.

@@ -19,7 +19,6 @@
 
 mod columns;
 mod csv;
-mod date;
 mod error;
 mod infer;
 mod json_lines;
@@ -37,7 +36,7 @@ use std::sync::Arc;
 use columns::Layout;
 pub use error::{LineFault, ManifestError};
 use source::{Format, Source};
-pub use value::{Kind, Value};
+pub use crate::gallery::{Attribute, Bounds, Kind, Value};
 
 /// The most columns a manifest may have, known ones included.
 pub const MAX_COLUMNS: usize = 1000;
@@ -49,15 +48,6 @@ pub struct Manifest {
     format: Format,
     layout: Arc<Layout>,
     lines: u64,
-}
-
-/// A column that is not a known one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attribute {
-    /// The name of the column.
-    pub name: String,
-    /// The type that holds all of its values.
-    pub kind: Kind,
 }
 
 /// What a manifest says about one face.
@@ -82,21 +72,6 @@ pub struct Line {
     pub box_fault: Option<String>,
     /// A value for each of [`Manifest::attributes`].
     pub attributes: Vec<Value>,
-}
-
-/// A box in pixels of the upright image: finite, left < right and top < bottom.
-///
-/// Whether it lies inside the image is not known here.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// The left side.
-    pub left: f32,
-    /// The upper side.
-    pub top: f32,
-    /// The right side.
-    pub right: f32,
-    /// The lower side.
-    pub bottom: f32,
 }
 
 impl Manifest {

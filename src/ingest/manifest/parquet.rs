@@ -26,8 +26,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
 use super::source::{Input, MAX_RECORD, Source};
-use super::value::{Kind, Value};
-use super::{Line, Scan, date};
+use crate::gallery::{Kind, Value};
+use super::{Line, Scan};
+use crate::gallery::date;
 
 const BATCH: usize = 1024;
 

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 
 use super::error::ManifestError;
 use crate::gallery::map::Mapping;
+use crate::ingest::spool;
 
 /// The most bytes one record (a CSV record, a line of JSON, a Parquet text) may have.
 pub(super) const MAX_RECORD: usize = 1 << 20;
@@ -59,7 +60,7 @@ impl Source {
             path: path.to_path_buf(),
             source,
         };
-        let (place, format) = if path == Path::new("-") {
+        let (place, format) = if path.as_os_str() == spool::STDIN {
             spooled(io::stdin().lock()).map_err(failed)?
         } else {
             let file = File::open(path).map_err(failed)?;
@@ -120,9 +121,8 @@ fn format_of_name(path: &Path) -> Result<Format, ManifestError> {
 }
 
 /// Copies everything to a temporary file and tells its format by its first bytes.
-fn spooled(mut from: impl Read) -> io::Result<(Place, Format)> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut from, &mut file)?;
+fn spooled(from: impl Read) -> io::Result<(Place, Format)> {
+    let file = spool::spool(from)?;
     let bytes = Mapping::of(&file)?.into_bytes();
     let format = format_of_magic(&bytes);
     Ok((Place::Spool(bytes), format))

@@ -4,41 +4,7 @@
 //! not give back (`007`, `+1`, an integer beyond 64 bits) is not of that kind, so reading loses
 //! nothing but trailing zeros and digits beyond the precision of an `f64`.
 
-use super::date;
-
-/// The type of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// `true` or `false`.
-    Bool,
-    /// A whole number from -2^63 to 2^63 - 1.
-    Int,
-    /// A 64-bit floating-point number.
-    Float,
-    /// A day, written `YYYY-MM-DD`.
-    Date,
-    /// Text in UTF-8.
-    Text,
-}
-
-/// The value of an attribute; an empty cell is [`Null`](Self::Null), in every format.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Value {
-    /// Nothing is known.
-    Null,
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A number, never NaN; infinite only where a Parquet column says so.
-    Float(f64),
-    /// Days since 1970-01-01.
-    Date(i32),
-    /// Text, never empty.
-    Text(String),
-}
+use crate::gallery::{Kind, Value, date};
 
 /// Reads `text` as a value of `kind`; None if it is not of that kind.
 pub(super) fn parse(text: &str, kind: Kind) -> Option<Value> {

@@ -59,7 +59,7 @@ fn in_csv(value: &Value) -> String {
         Value::Bool(b) => b.to_string(),
         Value::Int(i) => i.to_string(),
         Value::Float(f) => format!("{f:?}"),
-        Value::Date(d) => date::write((*d).into()),
+        Value::Date(d) => crate::gallery::date::write((*d).into()),
         Value::Text(text) => text.clone(),
     }
 }

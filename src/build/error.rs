@@ -1,0 +1,106 @@
+//! Why a build ended without a gallery.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::gallery::GalleryError;
+use crate::ingest::{Cancelled, EmbeddingsError, ManifestError};
+
+/// What ends a build.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is something in the gallery's place.
+    #[error("{path} exists; give another place, or replace it (--replace)")]
+    Exists {
+        /// The place.
+        path: PathBuf,
+    },
+    /// What is to be replaced is no gallery.
+    #[error("{path} is no gallery (it has no gallery.json), so it is not replaced; give another place or remove it")]
+    NotAGallery {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The folder for building is taken by something else.
+    #[error("{path} is needed for building, but holds something else (no build.json); remove it")]
+    BuildingTaken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process builds the same gallery.
+    #[error("another build is at work in {path}; wait for it or stop it")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Embeddings and manifest do not go together.
+    #[error("{embeddings} has {rows} rows and {manifest} has {lines} lines: they must agree, or the manifest needs a column `row`")]
+    Lengths {
+        /// The embeddings' file.
+        embeddings: PathBuf,
+        /// Its rows.
+        rows: u64,
+        /// The manifest's file.
+        manifest: PathBuf,
+        /// Its lines.
+        lines: u64,
+    },
+    /// A folder of images without a manifest that names them.
+    #[error("a folder of images needs a manifest with a column `image` that says which is whose")]
+    NoImageColumn,
+    /// Images are required, but there is no folder to find them in.
+    #[error("to require images, say in which folder they are (--images)")]
+    NoImages,
+    /// The folder of images is no folder.
+    #[error("the folder of images {path} is not there, or no folder")]
+    NoSuchFolder {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// More faces than a segment holds.
+    #[error("{rows} rows: a gallery holds at most {max} faces")]
+    TooMany {
+        /// Rows of the embeddings.
+        rows: u64,
+        /// The most there may be.
+        max: u64,
+    },
+    /// A face was rejected in a strict build.
+    #[error("{}{file}: {reason} (a strict build ends at the first rejected face)", row.map(|row| format!("row {row}, ")).unwrap_or_default())]
+    Strict {
+        /// The embeddings' row, where known.
+        row: Option<u64>,
+        /// The file concerned.
+        file: String,
+        /// Why it was rejected.
+        reason: String,
+    },
+    /// The embeddings' file.
+    #[error(transparent)]
+    Embeddings(#[from] EmbeddingsError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Writing the gallery.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    /// The threads could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(String),
+    /// The cancel flag was raised.
+    #[error("cancelled; run the same build again to go on from the last finished step, or delete the folder ending in .building")]
+    Cancelled,
+}
+
+impl From<Cancelled> for BuildError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl BuildError {
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        GalleryError::io(action, path, source).into()
+    }
+}

@@ -1,0 +1,340 @@
+//! Building a gallery from embeddings, a manifest and images.
+//!
+//! In come files of a user's; out goes a gallery in its place, all of it or nothing. It is made in
+//! `GALLERY.building` beside its place, where an interrupted build goes on from the last step it
+//! finished, and published by a rename.
+//!
+//! ```text
+//! faces   read, validate, pair, thumbnail     -> vectors, attributes, thumbnails, ids, rejects.csv
+//! graph   hnsw_rs, exported, all reachable    -> graph.bin
+//! publish checksums, gallery.json, rename     -> GALLERY
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::gallery::catalogue::FileInfo;
+use crate::gallery::format::{FORMAT, FileKind};
+use crate::gallery::segment::BinaryFile;
+use crate::gallery::write::{publish, sync_dir};
+use crate::gallery::{
+    Catalogue, GalleryError, GraphInfo, IngestCounts, SegmentInfo, VectorType, catalogue,
+};
+use crate::graph::{self, GraphParams};
+use crate::{Cancel, Progress};
+
+mod enrol;
+mod error;
+mod faces;
+mod lookup;
+mod place;
+
+pub use error::BuildError;
+
+use place::{Finished, Place};
+
+/// The folder of the one segment a build makes.
+const SEGMENT: &str = "0001";
+/// What was refused, warned of or flagged.
+const REJECTS: &str = "rejects.csv";
+/// Memory a build may take beside the graph, unless told otherwise.
+const DEFAULT_MEMORY: u64 = 2 << 30;
+
+/// Who builds the graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Builder {
+    /// The crate hnsw_rs.
+    #[default]
+    HnswRs,
+    /// Nobody: the gallery answers by exhaustive search alone.
+    None,
+}
+
+impl FromStr for Builder {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "hnsw-rs" => Ok(Self::HnswRs),
+            "none" => Ok(Self::None),
+            _ => Err(format!("no builder {name:?}; there are hnsw-rs and none")),
+        }
+    }
+}
+
+/// A build of a gallery, described.
+///
+/// ```
+/// use lookalike::{Build, Cancel, Gallery, Silent};
+/// let folder = tempfile::tempdir()?;
+/// let embeddings = folder.path().join("faces.jsonl");
+/// std::fs::write(&embeddings, "[1, 0]\n[0, 1]\n[0, 0]\n")?;
+///
+/// let place = folder.path().join("people.gallery");
+/// let counts = Build::new(&place, &embeddings).run(&Silent, &Cancel::new())?;
+/// assert_eq!((counts.enrolled, counts.rejected), (2, 1));
+/// assert_eq!(Gallery::open(&place)?.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Build {
+    gallery: PathBuf,
+    embeddings: PathBuf,
+    array: Option<String>,
+    manifest: Option<PathBuf>,
+    images: Option<PathBuf>,
+    require_images: bool,
+    strict: bool,
+    model: Option<String>,
+    vectors: VectorType,
+    builder: Builder,
+    params: GraphParams,
+    memory: u64,
+    threads: Option<usize>,
+    replace: bool,
+}
+
+impl Build {
+    /// A gallery at `gallery` of the embeddings in the file `embeddings`.
+    pub fn new(gallery: impl Into<PathBuf>, embeddings: impl Into<PathBuf>) -> Self {
+        Self {
+            gallery: gallery.into(),
+            embeddings: embeddings.into(),
+            array: None,
+            manifest: None,
+            images: None,
+            require_images: false,
+            strict: false,
+            model: None,
+            vectors: VectorType::F32,
+            builder: Builder::default(),
+            params: GraphParams::default(),
+            memory: DEFAULT_MEMORY,
+            threads: None,
+            replace: false,
+        }
+    }
+
+    /// The array, tensor, column or field of the embeddings' file to read.
+    #[must_use]
+    pub fn array(mut self, name: impl Into<String>) -> Self {
+        self.array = Some(name.into());
+        self
+    }
+
+    /// The table that says what each face is.
+    #[must_use]
+    pub fn manifest(mut self, path: impl Into<PathBuf>) -> Self {
+        self.manifest = Some(path.into());
+        self
+    }
+
+    /// The folder that the manifest's image paths are relative to.
+    #[must_use]
+    pub fn images(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.images = Some(folder.into());
+        self
+    }
+
+    /// Rejects faces whose image cannot be read, instead of enrolling them without a thumbnail.
+    #[must_use]
+    pub fn require_images(mut self, require: bool) -> Self {
+        self.require_images = require;
+        self
+    }
+
+    /// Ends the build with an error at the first rejected face.
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Names the face model, so that probes of another named one are refused.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = Some(name.into());
+        self
+    }
+
+    /// How vectors are stored; single precision unless told otherwise.
+    #[must_use]
+    pub fn vectors(mut self, vectors: VectorType) -> Self {
+        self.vectors = vectors;
+        self
+    }
+
+    /// Who builds the graph.
+    #[must_use]
+    pub fn builder(mut self, builder: Builder) -> Self {
+        self.builder = builder;
+        self
+    }
+
+    /// Settings of the graph.
+    #[must_use]
+    pub fn graph(mut self, params: GraphParams) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// Bytes of memory to stay below beside the graph; 2 GiB unless told otherwise.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Threads to build with; those of the current rayon pool unless told otherwise. With one, the
+    /// same input gives the same bytes.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads.max(1));
+        self
+    }
+
+    /// Replaces a gallery that is already there, in one step once the new one is finished.
+    #[must_use]
+    pub fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// Builds the gallery and says what became of the input.
+    ///
+    /// # Errors
+    /// When the place is taken, a whole input file is at fault, the disk is full, or the build is
+    /// cancelled. A bad face is no error, unless [`strict`](Self::strict).
+    pub fn run(
+        &self,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<IngestCounts, BuildError> {
+        match self.threads {
+            None => self.run_here(progress, cancel),
+            Some(threads) => rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|e| BuildError::Threads(e.to_string()))?
+                .install(|| self.run_here(progress, cancel)),
+        }
+    }
+
+    fn run_here(
+        &self,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<IngestCounts, BuildError> {
+        let mut place = Place::take(self, progress)?;
+        let ingested = match place.finished.faces {
+            Some(ingested) => ingested,
+            None => {
+                let done = faces::ingest(self, &place.segment(), progress, cancel);
+                if done.as_ref().is_err_and(|e| !matches!(e, BuildError::Cancelled)) {
+                    // Nothing of a failed step can be used again; a full disk gets its space back.
+                    place.clear();
+                }
+                let done = done?;
+                place.finish(Finished { faces: Some(done), graph: None })?;
+                done
+            }
+        };
+        if self.builder != Builder::None && place.finished.graph.is_none() {
+            let info = self.build_graph(&place.segment(), ingested, progress, cancel)?;
+            place.finish(Finished { faces: Some(ingested), graph: Some(info) })?;
+        }
+        progress.begin("publish", None);
+        let graph = place.finished.graph.clone();
+        self.publish(place, ingested, graph)?;
+        progress.end();
+        Ok(ingested.counts)
+    }
+
+    fn build_graph(
+        &self,
+        segment: &Path,
+        ingested: faces::Ingested,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<GraphInfo, BuildError> {
+        let faces::Ingested { counts, dims, .. } = ingested;
+        let file = BinaryFile::open(segment, FileKind::Vectors, counts.enrolled, dims)?;
+        let range;
+        let vectors = match self.vectors {
+            VectorType::F32 => {
+                range = file.range::<f32>(crate::gallery::format::Section::VectorsF32, None)?;
+                crate::gallery::segment::Vectors::F32(file.items(&range))
+            }
+            VectorType::F16 => {
+                range = file.range::<half::f16>(crate::gallery::format::Section::VectorsF16, None)?;
+                crate::gallery::segment::Vectors::F16(file.items(&range))
+            }
+        };
+        progress.begin("graph", Some(counts.enrolled));
+        let graph = graph::build(vectors, dims, &self.params, progress, cancel);
+        progress.end();
+        let mut graph = graph.ok_or(BuildError::Cancelled)?;
+        let reached = graph::link_in(&mut graph, vectors, dims, progress, cancel)
+            .ok_or(BuildError::Cancelled)?;
+        graph::store(&graph, segment, dims)?;
+        Ok(GraphInfo {
+            builder: "hnsw-rs".to_owned(),
+            m: self.params.m(),
+            ef_construction: self.params.ef_construction(),
+            seed: self.params.seed(),
+            upper_layers: graph.upper.len(),
+            unreachable_before: reached.before,
+            unreachable_after: reached.after,
+        })
+    }
+
+    fn publish(
+        &self,
+        place: Place,
+        ingested: faces::Ingested,
+        graph: Option<GraphInfo>,
+    ) -> Result<(), BuildError> {
+        let segment = place.segment();
+        let mut names = vec![
+            FileKind::Faces.file_name(),
+            FileKind::Vectors.file_name(),
+            FileKind::Thumbnails.file_name(),
+            crate::gallery::attributes::FILE_NAME,
+        ];
+        if graph.is_some() {
+            names.push(FileKind::Graph.file_name());
+        }
+        let files = names
+            .iter()
+            .map(|name| FileInfo::of(&segment.join(name)))
+            .collect::<Result<_, GalleryError>>()?;
+        let faces = ingested.counts.enrolled;
+        let catalogue = Catalogue {
+            format: FORMAT,
+            written_by: format!("lookalike {}", env!("CARGO_PKG_VERSION")),
+            dims: ingested.dims,
+            model: self.model.clone(),
+            vectors: self.vectors,
+            faces,
+            next_face_id: ingested.next_face_id,
+            ingest: ingested.counts,
+            graph,
+            segments: vec![SegmentInfo { name: SEGMENT.to_owned(), faces, files }],
+            files: vec![FileInfo::of(&place.folder().join(REJECTS))?],
+        };
+        catalogue.write(place.folder())?;
+        sync_dir(&segment)?;
+        sync_dir(&place.folder().join("segments"))?;
+        let building = place.leave()?;
+        publish(&building, &self.gallery, self.replace)?;
+        Ok(())
+    }
+}
+
+/// Whether a folder holds a gallery of any version: what `--replace` may replace.
+fn is_gallery(path: &Path) -> bool {
+    fs::symlink_metadata(path.join(catalogue::FILE_NAME)).is_ok_and(|found| found.is_file())
+}

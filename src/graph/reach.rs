@@ -1,0 +1,145 @@
+//! Reachability: every face can be walked to from the entry point on layer 0.
+//!
+//! Builders leave faces out: copies of one photo fill each other's lists and keep no way out or in,
+//! an outlier is pruned from every list. What layer 0 does not reach is linked in from the nearest
+//! faces it does reach, and the links that hold the graph together are never given up for it.
+
+use crate::gallery::format::NONE;
+use crate::gallery::segment::Vectors;
+use crate::search::walk::{Walk, walk};
+use crate::search::{Counters, Scratch, Stop, with_scores};
+use crate::{Cancel, Progress};
+
+use super::Graph;
+
+/// Hosts looked for to link a face in from.
+const HOSTS: usize = 64;
+
+/// How many faces were out of reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// Faces out of reach as the builder left the graph.
+    pub(crate) before: u64,
+    /// Faces out of reach now.
+    pub(crate) after: u64,
+}
+
+/// Links in every face that layer 0 does not reach from the entry point; `None` once cancelled.
+pub(crate) fn link_in(
+    graph: &mut Graph,
+    vectors: Vectors<'_>,
+    dims: usize,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Option<Reached> {
+    let faces = graph.faces();
+    if faces == 0 {
+        return Some(Reached::default());
+    }
+    let mut tree = Tree::new(faces);
+    tree.spread(graph, graph.entry, NONE);
+    let before = faces - tree.reached;
+    progress.begin("reach", Some(before as u64));
+    let mut scratch = Scratch::default();
+    for slot in 0..faces as u32 {
+        if tree.reaches(slot) {
+            continue;
+        }
+        if cancel.is_cancelled() {
+            return None;
+        }
+        let reached = tree.reached;
+        let host = host(graph, &tree, vectors, dims, slot, &mut scratch)?;
+        tree.spread(graph, slot, host);
+        progress.advance((tree.reached - reached) as u64);
+    }
+    progress.end();
+    let mut again = Tree::new(faces);
+    again.spread(graph, graph.entry, NONE);
+    Some(Reached { before: before as u64, after: (faces - again.reached) as u64 })
+}
+
+/// The ways by which faces are reached: each face's parent. Its links are not to be given up.
+struct Tree {
+    /// The face that a face was reached from; itself for a root, [`NONE`] while not reached.
+    parents: Vec<u32>,
+    reached: usize,
+    queue: Vec<u32>,
+}
+
+impl Tree {
+    fn new(faces: usize) -> Self {
+        Self { parents: vec![NONE; faces], reached: 0, queue: Vec::new() }
+    }
+
+    fn reaches(&self, slot: u32) -> bool {
+        self.parents[slot as usize] != NONE
+    }
+
+    /// Reaches `slot` from `parent` (from nowhere, for [`NONE`]) and all that it leads to.
+    fn spread(&mut self, graph: &Graph, slot: u32, parent: u32) {
+        self.parents[slot as usize] = if parent == NONE { slot } else { parent };
+        self.reached += 1;
+        self.queue.push(slot);
+        let view = graph.view();
+        while let Some(from) = self.queue.pop() {
+            for &to in view.neighbours(from) {
+                if !self.reaches(to) {
+                    self.parents[to as usize] = from;
+                    self.reached += 1;
+                    self.queue.push(to);
+                }
+            }
+        }
+    }
+}
+
+/// Gives a reached face near `slot` a link to it, and returns that face.
+///
+/// Nearest first; a face whose every link holds somebody is passed over. Some face always has a
+/// place: the links that hold others are one less than the faces reached, and each list has two
+/// places or more. `None` cannot happen, then.
+fn host(
+    graph: &mut Graph,
+    tree: &Tree,
+    vectors: Vectors<'_>,
+    dims: usize,
+    slot: u32,
+    scratch: &mut Scratch,
+) -> Option<u32> {
+    let probe = vectors.vector(slot, dims);
+    let ask = Walk { width: HOSTS, selection: None };
+    let mut counters = Counters::default();
+    // The walk cannot be stopped, so it cannot fail; and it sees only what can be reached.
+    let (view, stop) = (graph.view(), Stop::default());
+    with_scores(&probe, vectors, |scores| {
+        walk(&view, &scores, ask, &stop, scratch, &mut counters)
+    })
+    .ok()?;
+    let near: Vec<u32> = scratch.beam.candidates().iter().map(|found| found.slot).collect();
+    let anywhere = 0..graph.faces() as u32;
+    near.into_iter()
+        .chain(anywhere)
+        .filter(|&host| tree.reaches(host))
+        .find(|&host| give_link(graph, tree, host, slot))
+}
+
+/// Puts `slot` into the list of `host`: into a free place, or for the least similar link that holds
+/// nobody. Whether it could.
+fn give_link(graph: &mut Graph, tree: &Tree, host: u32, slot: u32) -> bool {
+    let from = host as usize * graph.degree;
+    let list = &mut graph.layer0[from..from + graph.degree];
+    let replaceable = |&place: &usize| {
+        let to = list[place];
+        to == NONE || tree.parents[to as usize] != host
+    };
+    // Lists are in order of similarity: the last place is free, or holds the least similar.
+    let Some(place) = (0..list.len()).rev().find(replaceable) else { return false };
+    let place = if list[place] == NONE {
+        list.iter().position(|&to| to == NONE).unwrap_or(place)
+    } else {
+        place
+    };
+    list[place] = slot;
+    true
+}
