@@ -329,3 +329,37 @@ impl Thrift<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// What the walk over page headers says of one with `kind` and `part`, whose page takes `size`.
+    fn walk(kind: u8, size: &[u8], part: u8, compressed: bool) -> Result<(), String> {
+        let mut header = vec![0x15, kind, 0x15];
+        header.extend(size);
+        // The compressed size, then the part's structure with its four numbers.
+        header.extend([0x15, 2, ((part - 3) << 4) | STRUCT, 0x15, 2]);
+        header.extend([0x15, 0, 0x15, 0, 0x15, 0, 0, 0]);
+        let bytes = Bytes::from(header);
+        let headers = PageHeaders { bytes, compressed };
+        headers.get_read(0).map(drop).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn pages_are_bounded_and_match_their_type() {
+        let huge = [0xfe, 0xff, 0xff, 0xff, 0x0f];
+        assert_eq!(walk(0, &[100], 5, true), Ok(()));
+        let fault = walk(0, &huge, 5, true).unwrap_err();
+        assert!(fault.contains("takes 2147483647 bytes"), "{fault}");
+        // What is not compressed is not copied.
+        assert_eq!(walk(0, &huge, 5, false), Ok(()));
+        assert!(walk(0, &[1], 5, true).is_err(), "a size below zero");
+        assert!(
+            walk(0, &[100], 8, true).is_err(),
+            "the part of another type"
+        );
+        assert!(walk(2, &[100], 5, true).is_err(), "an index page");
+    }
+}

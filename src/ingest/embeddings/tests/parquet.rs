@@ -175,16 +175,3 @@ fn schemas_may_not_claim_what_is_not_there() {
     let deep: Vec<u8> = vec![2; 60];
     assert!(footer(&deep).is_err());
 }
-
-#[test]
-fn pages_may_not_grow_without_bound() {
-    let bytes = parquet(&[("v", floats(&small()))], Compression::SNAPPY);
-    let page = bytes.windows(2).position(|w| w == [0x15, 4]).unwrap();
-    assert_eq!(page, 4, "the dictionary page follows the magic");
-    let size = page + 3;
-    let mut bomb = bytes.clone();
-    // One byte holds the size; a whole varint of 2 GiB takes the place of what follows.
-    bomb[size..size + 5].copy_from_slice(&[0xfe, 0xff, 0xff, 0xff, 0x0f]);
-    let fault = open("a.parquet", &bomb, None).unwrap_err();
-    assert!(matches!(fault, EmbeddingsError::Header { .. }), "{fault}");
-}
