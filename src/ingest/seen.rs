@@ -166,7 +166,7 @@ fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
 fn write_zeros(mut file: &File, from: u64, to: u64) -> io::Result<()> {
     use std::io::{Seek, SeekFrom};
 
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     file.seek(SeekFrom::Start(from))?;
     let mut left = to - from;
     while left > 0 {

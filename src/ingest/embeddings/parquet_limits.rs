@@ -176,10 +176,20 @@ impl Thrift<'_> {
     fn children(&mut self) -> Option<u64> {
         let (mut id, mut children) = (0, 0);
         loop {
-            match self.field(&mut id)? {
-                0 => return Some(children),
-                I32 if id == 5 => children = u64::try_from(self.zigzag()?).ok()?,
-                kind => self.skip(kind, 0)?,
+            let kind = self.field(&mut id)?;
+            let wanted = match id {
+                _ if kind == 0 => return Some(children),
+                4 => BINARY,
+                1..=9 => I32,
+                10 => STRUCT,
+                _ => kind,
+            };
+            if kind != wanted {
+                return None;
+            }
+            match id {
+                5 => children = u64::try_from(self.zigzag()?).ok()?,
+                _ => self.skip(kind, 0)?,
             }
         }
     }
@@ -187,28 +197,49 @@ impl Thrift<'_> {
     /// Reads a page header for the size when decompressed; `None` too where the part is missing that
     /// its type calls for, or the type is none that columns have.
     fn page_size(&mut self) -> Option<u64> {
-        let (mut id, mut page, mut size, mut parts) = (0, None, None, 0_u64);
+        let (mut id, mut page, mut size, mut part) = (0, None, None, None);
         loop {
-            match (self.field(&mut id)?, id) {
-                (0, _) => break,
-                (I32, 1) => page = Some(self.zigzag()?),
-                (I32, 2) => size = Some(self.zigzag()?),
-                (kind, id) => {
-                    self.skip(kind, 0)?;
-                    if kind == STRUCT && (0..64).contains(&id) {
-                        parts |= 1 << id;
-                    }
+            let before = id;
+            let kind = self.field(&mut id)?;
+            match (before, kind, id) {
+                (_, 0, _) => break,
+                (0, I32, 1) => page = Some(self.zigzag()?),
+                (1, I32, 2) => size = Some(self.zigzag()?),
+                // Twice the same, or out of order, is nothing that writers do.
+                (before, _, id) if id <= before => return None,
+                (_, I32, 3 | 4) => drop(self.zigzag()?),
+                (_, STRUCT, 5 | 7 | 8) if part.is_none() => {
+                    self.page_part(id)?;
+                    part = Some(id);
                 }
+                (_, kind, 9..) => self.skip(kind, 0)?,
+                _ => return None,
             }
         }
-        let part = match page? {
-            0 => 5, // Data.
-            2 => 7, // Dictionary.
-            3 => 8, // Data, second version.
-            _ => return None,
-        };
-        let size = u64::try_from(size?).ok()?;
-        (parts & (1 << part) != 0).then_some(size)
+        let part = part?;
+        // Data, dictionary, data in its second version.
+        let fits = matches!((page?, part), (0, 5) | (2, 7) | (3, 8));
+        fits.then_some(u64::try_from(size?).ok()?)
+    }
+
+    /// Passes over the part of a page header that belongs to its type. The decoder trusts fields to
+    /// have the types they should have, so these are checked.
+    fn page_part(&mut self, part: i16) -> Option<()> {
+        let mut id = 0;
+        loop {
+            let kind = self.field(&mut id)?;
+            let fits = match (part, id) {
+                _ if kind == 0 => return Some(()),
+                (5, 1..=4) | (7, 1..=2) | (8, 1..=6) => kind == I32,
+                (7, 3) | (8, 7) => kind <= 2,
+                (5, 5) | (8, 8) => kind == STRUCT,
+                _ => true,
+            };
+            if !fits {
+                return None;
+            }
+            self.skip(kind, 0)?;
+        }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -240,14 +271,14 @@ impl Thrift<'_> {
     }
 
     /// Reads a field's header: its type, 0 at the structure's end; `id` becomes its number.
-    fn field(&mut self, id: &mut i64) -> Option<u8> {
+    fn field(&mut self, id: &mut i16) -> Option<u8> {
         let byte = self.byte()?;
         if byte == 0 {
             return Some(0);
         }
-        *id = match i64::from(byte >> 4) {
-            0 => self.zigzag()?,
-            delta => id.checked_add(delta)?,
+        *id = match byte >> 4 {
+            0 => i16::try_from(self.zigzag()?).ok()?,
+            delta => id.checked_add(i16::from(delta))?,
         };
         Some(byte & 0xf)
     }
@@ -296,5 +327,39 @@ impl Thrift<'_> {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// What the walk over page headers says of one with `kind` and `part`, whose page takes `size`.
+    fn walk(kind: u8, size: &[u8], part: u8, compressed: bool) -> Result<(), String> {
+        let mut header = vec![0x15, kind, 0x15];
+        header.extend(size);
+        // The compressed size, then the part's structure with its four numbers.
+        header.extend([0x15, 2, ((part - 3) << 4) | STRUCT, 0x15, 2]);
+        header.extend([0x15, 0, 0x15, 0, 0x15, 0, 0, 0]);
+        let bytes = Bytes::from(header);
+        let headers = PageHeaders { bytes, compressed };
+        headers.get_read(0).map(drop).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn pages_are_bounded_and_match_their_type() {
+        let huge = [0xfe, 0xff, 0xff, 0xff, 0x0f];
+        assert_eq!(walk(0, &[100], 5, true), Ok(()));
+        let fault = walk(0, &huge, 5, true).unwrap_err();
+        assert!(fault.contains("takes 2147483647 bytes"), "{fault}");
+        // What is not compressed is not copied.
+        assert_eq!(walk(0, &huge, 5, false), Ok(()));
+        assert!(walk(0, &[1], 5, true).is_err(), "a size below zero");
+        assert!(
+            walk(0, &[100], 8, true).is_err(),
+            "the part of another type"
+        );
+        assert!(walk(2, &[100], 5, true).is_err(), "an index page");
     }
 }

@@ -109,20 +109,20 @@ impl Csv {
         // The reader may hold a buffer's worth of the record before it asks for more.
         self.reader.get_mut().left = MAX_RECORD + BUFFER;
         let read = self.reader.read_record(&mut self.record);
-        let too_long = ManifestError::TooLong {
+        let too_long = || ManifestError::TooLong {
             path: self.path.clone(),
             line: begin.line(),
         };
         let length = self.reader.position().byte().saturating_sub(begin.byte());
         if length > MAX_RECORD as u64 {
-            return Err(too_long);
+            return Err(too_long());
         }
         match read {
             Ok(true) => Ok(Advance::Record),
             Ok(false) => Ok(Advance::End),
             Err(error) => match error.into_kind() {
                 ErrorKind::Utf8 { .. } => Ok(Advance::NotUtf8),
-                _ if self.reader.get_ref().left == 0 => Err(too_long),
+                _ if self.reader.get_ref().left == 0 => Err(too_long()),
                 ErrorKind::Io(source) => Err(ManifestError::Read {
                     path: self.path.clone(),
                     source,
@@ -147,13 +147,13 @@ enum Advance {
 
 /// Checks that the first record names columns.
 fn header(path: &Path, record: &StringRecord) -> Result<Columns, ManifestError> {
-    if record.len() == 1 {
-        if let Some(found) = record[0].chars().find(|c| matches!(c, ';' | '\t')) {
-            return Err(ManifestError::Separator {
-                path: path.to_path_buf(),
-                found,
-            });
-        }
+    if record.len() == 1
+        && let Some(found) = record[0].chars().find(|c| matches!(c, ';' | '\t'))
+    {
+        return Err(ManifestError::Separator {
+            path: path.to_path_buf(),
+            found,
+        });
     }
     // Without a known name among them, a number or a day is a sign that the header was left out.
     if record.iter().all(|name| Role::of(name) == Role::Attribute) {

@@ -2,9 +2,11 @@
 //!
 //! In come bytes; out come batches of rows whose columns have types that a manifest knows. Texts are
 //! read as views, so that one long text in a dictionary is in memory once, however many rows name
-//! it. The first pass decodes the whole file: damage is found before anything is built on it.
+//! it. The first pass decodes the whole file: damage is found before anything is built on it. Damage
+//! that the Parquet reader panics at is caught and is an error like any other.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,10 +47,10 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
     while let Some(batch) = parquet.batch()? {
         lines += batch.num_rows() as u64;
         for (column, kind) in batch.columns().iter().zip(&mut kinds) {
-            if let Some(numbers) = column.as_primitive_opt::<UInt64Type>() {
-                if numbers.iter().flatten().any(|n| i64::try_from(n).is_err()) {
-                    *kind = Kind::Text;
-                }
+            if let Some(numbers) = column.as_primitive_opt::<UInt64Type>()
+                && numbers.iter().flatten().any(|n| i64::try_from(n).is_err())
+            {
+                *kind = Kind::Text;
             }
         }
     }
@@ -78,8 +80,8 @@ pub(super) struct Parquet {
 impl Parquet {
     pub(super) fn open(path: &Path, input: Input) -> Result<Self, ManifestError> {
         match input {
-            Input::File(file) => Self::of(path, file),
-            Input::Spool(bytes) => Self::of(path, bytes),
+            Input::File(file) => caught(path, || Self::of(path, file)),
+            Input::Spool(bytes) => caught(path, || Self::of(path, bytes)),
         }
     }
 
@@ -109,11 +111,12 @@ impl Parquet {
         })
     }
 
+    /// The next batch; after an error there is nothing more to be read.
     fn batch(&mut self) -> Result<Option<RecordBatch>, ManifestError> {
-        self.reader
-            .next()
-            .transpose()
-            .map_err(|e| damaged(&self.path, &e))
+        let (path, reader) = (&self.path, &mut self.reader);
+        caught(path, || {
+            reader.next().transpose().map_err(|e| damaged(path, &e))
+        })
     }
 
     /// The next line, put together as `layout` says.
@@ -123,15 +126,15 @@ impl Parquet {
         layout: &Layout,
     ) -> Result<Option<Result<Line, String>>, ManifestError> {
         loop {
-            if let Some(batch) = &self.batch {
-                if self.next < batch.num_rows() {
-                    let cells = Row {
-                        batch,
-                        row: self.next,
-                    };
-                    self.next += 1;
-                    return Ok(Some(layout.line(number, &cells)));
-                }
+            if let Some(batch) = &self.batch
+                && self.next < batch.num_rows()
+            {
+                let cells = Row {
+                    batch,
+                    row: self.next,
+                };
+                self.next += 1;
+                return Ok(Some(layout.line(number, &cells)));
             }
             self.next = 0;
             self.batch = self.batch()?;
@@ -140,6 +143,21 @@ impl Parquet {
             }
         }
     }
+}
+
+/// Runs a step of the Parquet reader, which panics at some damaged files.
+fn caught<T>(
+    path: &Path,
+    step: impl FnOnce() -> Result<T, ManifestError>,
+) -> Result<T, ManifestError> {
+    // What the step may leave half done is not used again: every caller gives up at an error.
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        let reason = "it is damaged".to_owned();
+        Err(ManifestError::Parquet {
+            path: path.to_path_buf(),
+            reason,
+        })
+    })
 }
 
 fn damaged(path: &Path, error: &dyn std::error::Error) -> ManifestError {
@@ -321,5 +339,18 @@ impl Cells for Row<'_> {
             (Scalar::Text(text), Kind::Text) => Ok(Value::Text(text.into_owned())),
             _ => Err(super::changed_kind("the value", kind)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_reader_is_an_error() {
+        let path = Path::new("m.parquet");
+        let error = caught(path, || -> Result<(), _> { panic!("provoked by a test") });
+        assert!(matches!(error, Err(ManifestError::Parquet { .. })));
     }
 }

@@ -30,13 +30,7 @@ fn every_byte_may_be_wrong() {
     for (ending, bytes) in every() {
         let mut damaged = bytes.clone();
         for at in 0..bytes.len() {
-            for wrong in [
-                0,
-                0xff,
-                bytes[at] ^ 1,
-                bytes[at] ^ 0x80,
-                bytes[at].wrapping_add(3),
-            ] {
+            for wrong in [0xff, bytes[at] ^ 1, bytes[at].wrapping_add(3)] {
                 damaged[at] = wrong;
                 try_all(ending, &damaged);
             }
