@@ -40,26 +40,13 @@ fn main() {
             jpeg.len()
         })
         .sum();
-    println!(
-        "\n{photos} photos of {WIDTH} x {HEIGHT}, {} KB each",
-        bytes / photos / 1000
-    );
-    let face = Bounds {
-        left: 600.0,
-        top: 350.0,
-        right: 1000.0,
-        bottom: 790.0,
-    };
+    println!("\n{photos} photos of {WIDTH} x {HEIGHT}, {} KB each", bytes / photos / 1000);
+    let face = Bounds { left: 600.0, top: 350.0, right: 1000.0, bottom: 790.0 };
     measure(folder.path(), face, rounds);
 
     if Path::new(SAMPLE).is_dir() {
         println!("\nsample gallery, 160 x 160");
-        let face = Bounds {
-            left: 20.0,
-            top: 35.0,
-            right: 130.0,
-            bottom: 150.0,
-        };
+        let face = Bounds { left: 20.0, top: 35.0, right: 130.0, bottom: 150.0 };
         measure(Path::new(SAMPLE), face, rounds);
     } else {
         println!("\nsample gallery left out: no {SAMPLE}");
@@ -67,10 +54,7 @@ fn main() {
 }
 
 fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn print_machine() {
@@ -80,13 +64,7 @@ fn print_machine() {
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("unknown", |(_, model)| model.trim());
     let commit = Command::new("git")
-        .args([
-            "-C",
-            env!("CARGO_MANIFEST_DIR"),
-            "rev-parse",
-            "--short",
-            "HEAD",
-        ])
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short", "HEAD"])
         .output()
         .ok()
         .filter(|output| output.status.success())
@@ -102,13 +80,7 @@ fn print_machine() {
 fn measure(folder: &Path, face: Bounds, rounds: usize) {
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("a folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("UTF-8")
-        })
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
         .collect();
     names.sort();
     let ways: [(&str, &dyn Fn()); 4] = [
@@ -170,31 +142,21 @@ fn photo(seed: u64) -> Vec<u8> {
         random
     };
     let mut unit = move || (next() >> 40) as f32 / (1 << 24) as f32;
-    let waves: Vec<[f32; 4]> = (0..8)
-        .map(|_| [unit() * 0.01, unit() * 0.01, unit() * 6.3, unit() * 25.0])
-        .collect();
+    let waves: Vec<[f32; 4]> =
+        (0..8).map(|_| [unit() * 0.01, unit() * 0.01, unit() * 6.3, unit() * 25.0]).collect();
     let discs: Vec<[f32; 6]> = (0..90)
         .map(|_| {
             let (x, y) = (unit() * WIDTH as f32, unit() * HEIGHT as f32);
             let radius = 10.0 + unit() * unit() * 250.0;
-            [
-                x,
-                y,
-                radius,
-                unit() * 90.0 - 45.0,
-                unit() * 60.0 - 30.0,
-                unit() * 60.0 - 30.0,
-            ]
+            [x, y, radius, unit() * 90.0 - 45.0, unit() * 60.0 - 30.0, unit() * 60.0 - 30.0]
         })
         .collect();
     let mut pixels = Vec::with_capacity(WIDTH * HEIGHT * 3);
     let mut grain = [0.0_f32; 3];
     for y in 0..HEIGHT {
         let row = y as f32;
-        let near: Vec<&[f32; 6]> = discs
-            .iter()
-            .filter(|disc| (disc[1] - row).abs() < disc[2])
-            .collect();
+        let near: Vec<&[f32; 6]> =
+            discs.iter().filter(|disc| (disc[1] - row).abs() < disc[2]).collect();
         for x in 0..WIDTH {
             let column = x as f32;
             let mut light = 125.0;
@@ -219,8 +181,6 @@ fn photo(seed: u64) -> Vec<u8> {
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     let exif = b"Exif\0\0II\x2A\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0";
     encoder.add_app_segment(1, exif).expect("fits");
-    encoder
-        .encode(&pixels, WIDTH as u16, HEIGHT as u16, ColorType::Rgb)
-        .expect("encoded");
+    encoder.encode(&pixels, WIDTH as u16, HEIGHT as u16, ColorType::Rgb).expect("encoded");
     jpeg
 }

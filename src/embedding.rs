@@ -70,10 +70,7 @@ impl Embedding {
     pub fn new(values: impl Into<Vec<f32>>) -> Result<Self, EmbeddingError> {
         let mut values = values.into();
         let norm = normalise(&mut values)?;
-        Ok(Self {
-            values: values.into_boxed_slice(),
-            norm,
-        })
+        Ok(Self { values: values.into_boxed_slice(), norm })
     }
 
     /// The unit vector.
@@ -128,14 +125,8 @@ mod tests {
     #[test]
     fn bad_vectors_are_refused_with_the_place() {
         assert_eq!(Embedding::new(vec![]), Err(EmbeddingError::Dims(0)));
-        assert_eq!(
-            Embedding::new(vec![1.0, f32::NAN]),
-            Err(EmbeddingError::Nan(1))
-        );
-        assert_eq!(
-            Embedding::new(vec![f32::NEG_INFINITY, 1.0]),
-            Err(EmbeddingError::Infinite(0))
-        );
+        assert_eq!(Embedding::new(vec![1.0, f32::NAN]), Err(EmbeddingError::Nan(1)));
+        assert_eq!(Embedding::new(vec![f32::NEG_INFINITY, 1.0]), Err(EmbeddingError::Infinite(0)));
         assert_eq!(Embedding::new(vec![0.0, -0.0]), Err(EmbeddingError::Zero));
     }
 

@@ -17,6 +17,22 @@ pub enum Error {
     /// A search.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// A build.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Build(#[from] crate::BuildError),
+    /// Reading embeddings.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Embeddings(#[from] crate::ingest::EmbeddingsError),
+    /// Reading a manifest.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Manifest(#[from] crate::ingest::ManifestError),
+    /// Making a synthetic gallery.
+    #[cfg(feature = "synth")]
+    #[error(transparent)]
+    Synth(#[from] crate::synth::SynthError),
 }
 
 impl From<FilterError> for Error {

@@ -1,5 +1,9 @@
 //! The `lookalike` command.
 
+use std::process::ExitCode;
+
 mod cli;
 
-fn main() {}
+fn main() -> ExitCode {
+    cli::run()
+}

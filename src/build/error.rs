@@ -17,7 +17,9 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// What is to be replaced is no gallery.
-    #[error("{path} is no gallery (it has no gallery.json), so it is not replaced; give another place or remove it")]
+    #[error(
+        "{path} is no gallery (it has no gallery.json), so it is not replaced; give another place or remove it"
+    )]
     NotAGallery {
         /// The place.
         path: PathBuf,
@@ -35,7 +37,9 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// Embeddings and manifest do not go together.
-    #[error("{embeddings} has {rows} rows and {manifest} has {lines} lines: they must agree, or the manifest needs a column `row`")]
+    #[error(
+        "{embeddings} has {rows} rows and {manifest} has {lines} lines: they must agree, or the manifest needs a column `row`"
+    )]
     Lengths {
         /// The embeddings' file.
         embeddings: PathBuf,
@@ -89,7 +93,9 @@ pub enum BuildError {
     #[error("cannot start threads: {0}")]
     Threads(String),
     /// The cancel flag was raised.
-    #[error("cancelled; run the same build again to go on from the last finished step, or delete the folder ending in .building")]
+    #[error(
+        "cancelled; run the same build again to go on from the last finished step, or delete the folder ending in .building"
+    )]
     Cancelled,
 }
 

@@ -269,7 +269,8 @@ impl Build {
                 crate::gallery::segment::Vectors::F32(file.items(&range))
             }
             VectorType::F16 => {
-                range = file.range::<half::f16>(crate::gallery::format::Section::VectorsF16, None)?;
+                range =
+                    file.range::<half::f16>(crate::gallery::format::Section::VectorsF16, None)?;
                 crate::gallery::segment::Vectors::F16(file.items(&range))
             }
         };

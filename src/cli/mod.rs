@@ -1,3 +1,207 @@
 //! What the command line is made of: one file a subcommand or kind of output.
+//!
+//! Results go to standard output, everything else to standard error. The exit status is 0 for done,
+//! 1 for failed and 2 for wrong usage.
 
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use lookalike::{BuildError, Cancel, Error};
+
+mod bars;
+mod build;
+mod demo;
+mod probes;
+mod results;
+mod search;
 mod sheet;
+mod show;
+mod synth;
+mod verify;
+
+/// Face-embedding similarity search: which photos show the person on a probe.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Build(build::Args),
+    Search(search::Args),
+    Show(show::Args),
+    Verify(verify::Args),
+    Synth(synth::Args),
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Wrong usage: status 2.
+    Usage(String),
+    /// Anything else: status 1.
+    Failed(String),
+    /// Everything to be said has been said: status 1.
+    Said,
+    /// Nobody reads the output any more: no failure of ours.
+    OutputClosed,
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// A failure to write results.
+    fn output(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::OutputClosed
+        } else {
+            Self::Failed(format!("cannot write the results: {error}"))
+        }
+    }
+
+    /// A failure to read or write a file.
+    fn file(action: &str, path: &std::path::Path, error: io::Error) -> Self {
+        Self::Failed(format!("cannot {action} {}: {error}", path.display()))
+    }
+}
+
+/// Errors of the library; those that are about the arguments count as wrong usage.
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        use lookalike::SearchError;
+        let error = error.into();
+        let usage = matches!(
+            &error,
+            Error::Search(
+                SearchError::Threshold(_)
+                    | SearchError::TopZero
+                    | SearchError::BeamZero
+                    | SearchError::Filter(_)
+            ) | Error::Build(
+                BuildError::NoImageColumn | BuildError::NoImages | BuildError::NoSuchFolder { .. }
+            )
+        );
+        if usage { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Synth(args) => synth::run(&args),
+    };
+    let (message, status) = match result {
+        Ok(()) | Err(Failure::OutputClosed) => return ExitCode::SUCCESS,
+        Err(Failure::Said) => return ExitCode::from(1),
+        Err(Failure::Usage(message)) => (message, 2),
+        Err(Failure::Failed(message)) => (message, 1),
+    };
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "lookalike: {message}");
+    ExitCode::from(status)
+}
+
+/// A flag that Ctrl-C raises; the second Ctrl-C ends the process.
+fn cancel_on_interrupt() -> Cancel {
+    let cancel = Cancel::new();
+    let raised = cancel.clone();
+    // Without a handler Ctrl-C ends the process at once, which harms nothing either.
+    let _ = ctrlc::set_handler(move || {
+        if raised.is_cancelled() {
+            std::process::exit(130);
+        }
+        raised.cancel();
+    });
+    cancel
+}
+
+/// Runs `work` on a pool of this many threads, or of as many as there are cores.
+fn with_threads<R: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> R + Send,
+) -> Result<R, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    Ok(pool.map_err(Failure::failed)?.install(work))
+}
+
+/// A number of bytes such as `512M`, `2G` or `1073741824`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let upper = text.trim().to_ascii_uppercase();
+    let upper = upper.strip_suffix("IB").or(upper.strip_suffix('B')).unwrap_or(&upper);
+    let (number, shift) = match upper.char_indices().last() {
+        Some((at, 'K')) => (&upper[..at], 10),
+        Some((at, 'M')) => (&upper[..at], 20),
+        Some((at, 'G')) => (&upper[..at], 30),
+        Some((at, 'T')) => (&upper[..at], 40),
+        _ => (upper, 0),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| format!("{text:?} is no number of bytes; write 512M, 2G or 1073741824"))
+}
+
+/// A number of faces or the like, at least 1.
+fn parse_positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        for (text, bytes) in
+            [("512M", 512 << 20), ("2GiB", 2 << 30), ("10", 10), ("1k", 1024), ("3gb", 3 << 30)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "G", "-1", "1.5G", "99999999999T"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1234), "1,234");
+        assert_eq!(grouped(123_456_789), "123,456,789");
+    }
+}

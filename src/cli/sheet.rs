@@ -67,12 +67,7 @@ impl<W: Write> Sheet<W> {
     /// Writes all that comes before the first probe.
     pub(crate) fn begin(mut out: W, head: &SheetHead) -> io::Result<Self> {
         out.write_all(page_head(head).into_string().as_bytes())?;
-        Ok(Self {
-            out,
-            threshold: head.threshold,
-            probes: 0,
-            matches: 0,
-        })
+        Ok(Self { out, threshold: head.threshold, probes: 0, matches: 0 })
     }
 
     /// Writes a probe and its matches.
@@ -218,11 +213,7 @@ fn score(similarity: f32) -> String {
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {
-    format!(
-        "{} {}",
-        thousands(count),
-        if count == 1 { one } else { many }
-    )
+    format!("{} {}", thousands(count), if count == 1 { one } else { many })
 }
 
 /// 1234567 as "1,234,567".
@@ -338,12 +329,9 @@ mod tests {
 
     #[test]
     fn thousands_are_grouped() {
-        for (value, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (u64::MAX, "18,446,744,073,709,551,615"),
-        ] {
+        for (value, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")]
+        {
             assert_eq!(thousands(value), text);
         }
     }

@@ -122,15 +122,10 @@ pub struct FileInfo {
 impl FileInfo {
     /// Measures a file.
     pub(crate) fn of(path: &Path) -> Result<Self, GalleryError> {
-        let bytes = fs::metadata(path)
-            .map_err(|source| GalleryError::io("read", path, source))?
-            .len();
+        let bytes =
+            fs::metadata(path).map_err(|source| GalleryError::io("read", path, source))?.len();
         Ok(Self {
-            name: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             bytes,
             blake3: hash_file(path)?,
         })
@@ -140,9 +135,7 @@ impl FileInfo {
 /// BLAKE3 of a file's content in hexadecimal, on all threads of the pool.
 pub(crate) fn hash_file(path: &Path) -> Result<String, GalleryError> {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_mmap_rayon(path)
-        .map_err(|source| GalleryError::io("read", path, source))?;
+    hasher.update_mmap_rayon(path).map_err(|source| GalleryError::io("read", path, source))?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
@@ -162,9 +155,7 @@ impl Catalogue {
     pub(crate) fn read(folder: &Path) -> Result<Self, GalleryError> {
         let path = folder.join(FILE_NAME);
         if !path.exists() {
-            return Err(GalleryError::NotAGallery {
-                path: folder.to_owned(),
-            });
+            return Err(GalleryError::NotAGallery { path: folder.to_owned() });
         }
         let json = read_small(&path)?;
         let checksum = read_small(&folder.join(CHECKSUM_NAME))?;
@@ -172,9 +163,7 @@ impl Catalogue {
         let expected = format!("{}  {FILE_NAME}\n", blake3::hash(&json).to_hex());
         check_format(&path, &json)?;
         if checksum != expected.as_bytes() {
-            return Err(damaged(format!(
-                "it does not match its checksum in {CHECKSUM_NAME}"
-            )));
+            return Err(damaged(format!("it does not match its checksum in {CHECKSUM_NAME}")));
         }
         let catalogue: Self = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
         for segment in &catalogue.segments {
@@ -204,11 +193,7 @@ fn check_format(path: &Path, json: &[u8]) -> Result<(), GalleryError> {
         found,
         oldest: OLDEST_READABLE,
         newest: FORMAT,
-        remedy: if found > FORMAT {
-            "use a newer lookalike"
-        } else {
-            "build the gallery again"
-        },
+        remedy: if found > FORMAT { "use a newer lookalike" } else { "build the gallery again" },
     })
 }
 
@@ -218,10 +203,7 @@ fn read_small(path: &Path) -> Result<Vec<u8>, GalleryError> {
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|source| GalleryError::io("read", path, source))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(GalleryError::damaged(
-            path,
-            format!("it has more than {MAX_BYTES} bytes"),
-        ));
+        return Err(GalleryError::damaged(path, format!("it has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }

@@ -34,9 +34,9 @@ pub(crate) fn parse(text: &str) -> Option<i32> {
         return None;
     }
     let number = |range: std::ops::Range<usize>| {
-        bytes[range].iter().try_fold(0_u32, |sum, b| {
-            b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0'))
-        })
+        bytes[range]
+            .iter()
+            .try_fold(0_u32, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0')))
     };
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let year = i64::from(year);
@@ -149,14 +149,8 @@ mod tests {
     #[test]
     fn times_are_written_as_rfc_3339() {
         let write = |ticks, unit| write_time(ticks, unit, true);
-        assert_eq!(
-            write(0, TimeUnit::Second).as_deref(),
-            Some("1970-01-01T00:00:00Z")
-        );
-        assert_eq!(
-            write(-1, TimeUnit::Millisecond).as_deref(),
-            Some("1969-12-31T23:59:59.999Z")
-        );
+        assert_eq!(write(0, TimeUnit::Second).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(write(-1, TimeUnit::Millisecond).as_deref(), Some("1969-12-31T23:59:59.999Z"));
         assert_eq!(
             write(1_706_704_496_000_500, TimeUnit::Microsecond).as_deref(),
             Some("2024-01-31T12:34:56.0005Z")

@@ -65,17 +65,10 @@ pub enum GalleryError {
 
 impl GalleryError {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { action, path: path.to_owned(), source }
     }
 
     pub(crate) fn damaged(path: &Path, reason: String) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            reason,
-        }
+        Self::Damaged { path: path.to_owned(), reason }
     }
 }

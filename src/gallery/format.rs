@@ -268,10 +268,7 @@ impl Header {
         put(AT_FORMAT, &FORMAT.to_le_bytes());
         put(AT_KIND, &self.kind.to_le_bytes());
         put(AT_LENGTH, &self.file_length.to_le_bytes());
-        put(
-            AT_SECTIONS,
-            &(self.table.len().min(MAX_SECTIONS) as u32).to_le_bytes(),
-        );
+        put(AT_SECTIONS, &(self.table.len().min(MAX_SECTIONS) as u32).to_le_bytes());
         put(AT_FACES, &self.faces.to_le_bytes());
         put(AT_DIMS, &self.dims.to_le_bytes());
         for (i, entry) in self.table.iter().take(MAX_SECTIONS).enumerate() {
@@ -308,17 +305,11 @@ impl Header {
         }
         let found = read_u32(block, AT_KIND);
         if found != kind.number() {
-            return Err(HeaderError::Kind {
-                expected: kind.number(),
-                found,
-            });
+            return Err(HeaderError::Kind { expected: kind.number(), found });
         }
         let file_length = read_u64(block, AT_LENGTH);
         if file_length != got {
-            return Err(HeaderError::Length {
-                expected: file_length,
-                got,
-            });
+            return Err(HeaderError::Length { expected: file_length, got });
         }
         let sections = read_u32(block, AT_SECTIONS) as usize;
         if sections > MAX_SECTIONS {
@@ -354,15 +345,8 @@ fn read_entry(block: &[u8], at: usize, file_length: u64) -> Result<TableEntry, H
         && entry.offset % ALIGNMENT == 0
         && entry.item_bytes > 0
         && entry.length % u64::from(entry.item_bytes) == 0
-        && entry
-            .offset
-            .checked_add(entry.length)
-            .is_some_and(|end| end <= file_length);
-    if fits {
-        Ok(entry)
-    } else {
-        Err(HeaderError::Section { tag: entry.tag })
-    }
+        && entry.offset.checked_add(entry.length).is_some_and(|end| end <= file_length);
+    if fits { Ok(entry) } else { Err(HeaderError::Section { tag: entry.tag }) }
 }
 
 fn header_checksum(block: &[u8]) -> u64 {
@@ -426,35 +410,18 @@ mod tests {
         file.extend([0; 64]);
         assert_eq!(Header::read(&file, FileKind::Vectors).unwrap(), header());
         let found = Header::read(&file, FileKind::Graph);
-        assert_eq!(
-            found,
-            Err(HeaderError::Kind {
-                expected: 3,
-                found: 2
-            })
-        );
+        assert_eq!(found, Err(HeaderError::Kind { expected: 3, found: 2 }));
         file.pop();
         let found = Header::read(&file, FileKind::Vectors);
-        assert_eq!(
-            found,
-            Err(HeaderError::Length {
-                expected: 4160,
-                got: 4159
-            })
-        );
+        assert_eq!(found, Err(HeaderError::Length { expected: 4160, got: 4159 }));
     }
 
     #[test]
     fn another_format_is_refused_with_both_numbers() {
         let mut file = header().to_bytes();
         file[AT_FORMAT] = 9;
-        let message = Header::read(&file, FileKind::Vectors)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("format 9") && message.contains("reads 1 to 1"),
-            "{message}"
-        );
+        let message = Header::read(&file, FileKind::Vectors).unwrap_err().to_string();
+        assert!(message.contains("format 9") && message.contains("reads 1 to 1"), "{message}");
         assert!(message.contains("newer"), "{message}");
     }
 

@@ -54,9 +54,7 @@ impl GraphFile {
         let bounded =
             (1..=MAX_DEGREE).contains(&degree) && (1..=MAX_DEGREE).contains(&upper_degree);
         if !bounded || u64::from(entry) >= faces.max(1) {
-            return Err(wrong(format!(
-                "degrees {degree} and {upper_degree}, entry {entry}"
-            )));
+            return Err(wrong(format!("degrees {degree} and {upper_degree}, entry {entry}")));
         }
         let sizes = file.range::<u32>(Section::UpperSizes, None)?;
         let sizes: &[u32] = file.items(&sizes);
@@ -110,28 +108,19 @@ impl<'a> GraphView<'a> {
     #[inline]
     pub(crate) fn neighbours_raw(&self, slot: u32) -> &'a [u32] {
         let from = slot as usize * self.degree;
-        self.layer0
-            .get(from..from + self.degree)
-            .unwrap_or_default()
+        self.layer0.get(from..from + self.degree).unwrap_or_default()
     }
 
     /// The neighbours of the node at a place of the upper layers.
     pub(crate) fn upper_neighbours(&self, place: usize) -> &'a [u32] {
         let from = place * self.upper_degree;
-        list(
-            self.links
-                .get(from..from + self.upper_degree)
-                .unwrap_or_default(),
-        )
+        list(self.links.get(from..from + self.upper_degree).unwrap_or_default())
     }
 }
 
 /// A list up to its first unused place.
 #[inline]
 fn list(places: &[u32]) -> &[u32] {
-    let used = places
-        .iter()
-        .position(|&place| place == NONE)
-        .unwrap_or(places.len());
+    let used = places.iter().position(|&place| place == NONE).unwrap_or(places.len());
     &places[..used]
 }

@@ -15,22 +15,19 @@ use memmap2::{Mmap, MmapMut};
 
 /// A file mapped for reading.
 #[derive(Debug)]
-pub struct Mapping(Option<Mmap>);
+pub(crate) struct Mapping(Option<Mmap>);
 
 impl Mapping {
     /// Maps the whole file at `path`; an empty file gives an empty mapping.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Self::of(&File::open(path)?)
     }
 
     /// Maps the whole of an open file.
-    pub fn of(file: &File) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         if metadata.len() == 0 {
             return Ok(Self(None));
@@ -45,19 +42,10 @@ impl Mapping {
     }
 
     /// The bytes as a shared buffer that keeps the mapping alive.
-    pub fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         match self.0 {
             Some(map) => Bytes::from_owner(map),
             None => Bytes::new(),
-        }
-    }
-
-    /// Tells the kernel that pages will be touched at random, so that it does not read ahead.
-    pub fn advise_random(&self) {
-        #[cfg(unix)]
-        if let Some(map) = &self.0 {
-            // Advice may be refused; reading works all the same.
-            let _ = map.advise(memmap2::Advice::Random);
         }
     }
 }
@@ -72,12 +60,12 @@ impl Deref for Mapping {
 
 /// A scratch file mapped for reading and writing: memory that the kernel may page out to disk.
 #[derive(Debug)]
-pub struct ScratchMapping(MmapMut);
+pub(crate) struct ScratchMapping(MmapMut);
 
 impl ScratchMapping {
     /// Maps the whole of `file`, which must be open for reading and writing, not empty, and
     /// unlinked or otherwise out of everybody else's reach.
-    pub fn of(file: &File) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         // SAFETY: callers hand over scratch files of their own that no one else opens, so nothing
         // changes or truncates them while they are mapped; the bytes are plain data.
         #[allow(unsafe_code)]

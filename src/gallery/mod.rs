@@ -114,10 +114,7 @@ impl Gallery {
         let json = path.join(catalogue::FILE_NAME);
         let [info] = catalogue.segments.as_slice() else {
             let count = catalogue.segments.len();
-            return Err(GalleryError::damaged(
-                &json,
-                format!("{count} segments, expected one"),
-            ));
+            return Err(GalleryError::damaged(&json, format!("{count} segments, expected one")));
         };
         if !(1..=crate::MAX_DIMS).contains(&catalogue.dims) || info.faces != catalogue.faces {
             let reason = format!("{} dimensions, {} faces", catalogue.dims, catalogue.faces);
@@ -182,9 +179,9 @@ impl Gallery {
     /// When no face has that key, or its row cannot be read.
     pub fn face_by_key(&self, key: &str) -> Result<Face, GalleryError> {
         let slots = self.slots_with(Lookup::Key, key)?;
-        let slot = slots.first().ok_or_else(|| GalleryError::NoSuchFace {
-            face: format!("with key {key:?}"),
-        })?;
+        let slot = slots
+            .first()
+            .ok_or_else(|| GalleryError::NoSuchFace { face: format!("with key {key:?}") })?;
         self.face_in(*slot)
     }
 
@@ -203,11 +200,7 @@ impl Gallery {
     /// When the attributes cannot be read.
     pub fn faces_of_image(&self, hash: &[u8; 32]) -> Result<Vec<FaceId>, GalleryError> {
         let mut slots = Vec::new();
-        for slot in self
-            .0
-            .segment
-            .look_up(Lookup::Image, Lookup::of_image(hash))
-        {
+        for slot in self.0.segment.look_up(Lookup::Image, Lookup::of_image(hash)) {
             if self.0.segment.attributes.row(slot)?.image_hash.as_ref() == Some(hash) {
                 slots.push(slot);
             }
@@ -217,11 +210,7 @@ impl Gallery {
 
     /// Every face, in ascending order of its id.
     pub fn faces(&self) -> impl Iterator<Item = Result<Face, GalleryError>> + '_ {
-        self.0
-            .segment
-            .slots_by_id()
-            .iter()
-            .map(|&slot| self.face_in(slot))
+        self.0.segment.slots_by_id().iter().map(|&slot| self.face_in(slot))
     }
 
     /// A face's embedding as stored: of unit length, rounded where the gallery stores f16.
@@ -248,9 +237,7 @@ impl Gallery {
         self.0
             .segment
             .slot(face_id.0)
-            .ok_or_else(|| GalleryError::NoSuchFace {
-                face: face_id.to_string(),
-            })
+            .ok_or_else(|| GalleryError::NoSuchFace { face: face_id.to_string() })
     }
 
     pub(crate) fn face_in(&self, slot: u32) -> Result<Face, GalleryError> {
@@ -275,11 +262,7 @@ impl Gallery {
     }
 
     fn slots_with(&self, lookup: Lookup, text: &str) -> Result<Vec<u32>, GalleryError> {
-        let column = if lookup == Lookup::Key {
-            column::KEY
-        } else {
-            column::SUBJECT
-        };
+        let column = if lookup == Lookup::Key { column::KEY } else { column::SUBJECT };
         let mut slots = Vec::new();
         for slot in self.0.segment.look_up(lookup, Lookup::of_text(text)) {
             if self.0.segment.attributes.text(column, slot)? == Some(text) {
@@ -290,10 +273,8 @@ impl Gallery {
     }
 
     fn sorted_ids(&self, slots: Vec<u32>) -> Vec<FaceId> {
-        let mut ids: Vec<FaceId> = slots
-            .into_iter()
-            .map(|slot| FaceId(self.0.segment.face_id(slot)))
-            .collect();
+        let mut ids: Vec<FaceId> =
+            slots.into_iter().map(|slot| FaceId(self.0.segment.face_id(slot))).collect();
         ids.sort_unstable();
         ids
     }

@@ -33,10 +33,8 @@ impl BinaryFile {
     ) -> Result<Self, GalleryError> {
         let path = folder.join(kind.file_name());
         let data = Mapping::open(&path).map_err(|e| GalleryError::io("open", &path, e))?;
-        let header = Header::read(&data, kind).map_err(|source| GalleryError::Header {
-            path: path.clone(),
-            source,
-        })?;
+        let header = Header::read(&data, kind)
+            .map_err(|source| GalleryError::Header { path: path.clone(), source })?;
         if header.faces != faces || header.dims as usize != dims {
             let (got_faces, got_dims) = (header.faces, header.dims);
             return Err(GalleryError::damaged(
@@ -67,15 +65,8 @@ impl BinaryFile {
         });
         let Some(entry) = entry else {
             let expected = expected.unwrap_or(u64::MAX);
-            let source = HeaderError::SectionLength {
-                tag: section.tag(),
-                expected,
-                got,
-            };
-            return Err(GalleryError::Header {
-                path: self.path.clone(),
-                source,
-            });
+            let source = HeaderError::SectionLength { tag: section.tag(), expected, got };
+            return Err(GalleryError::Header { path: self.path.clone(), source });
         };
         // The header's check holds every section within the file.
         Ok(entry.offset as usize..(entry.offset + entry.length) as usize)
@@ -192,10 +183,7 @@ impl Segment {
         let folder = gallery.join("segments").join(&info.name);
         let (count, dims) = (info.faces, catalogue.dims);
         if count > MAX_FACES {
-            let reason = format!(
-                "segment {} has {count} faces, at most {MAX_FACES}",
-                info.name
-            );
+            let reason = format!("segment {} has {count} faces, at most {MAX_FACES}", info.name);
             return Err(GalleryError::damaged(&gallery.join("gallery.json"), reason));
         }
         let open = |kind| BinaryFile::open(&folder, kind, count, dims);
@@ -264,10 +252,7 @@ impl Segment {
     pub(crate) fn slot(&self, face_id: u64) -> Option<u32> {
         let order: &[u32] = self.face_file.items(&self.slots_by_id);
         let at = order.partition_point(|&slot| self.face_id(slot) < face_id);
-        order
-            .get(at)
-            .copied()
-            .filter(|&slot| slot < self.faces && self.face_id(slot) == face_id)
+        order.get(at).copied().filter(|&slot| slot < self.faces && self.face_id(slot) == face_id)
     }
 
     /// Slots in ascending order of face id.
@@ -281,9 +266,7 @@ impl Segment {
         let hashes: &[u64] = self.face_file.items(hashes);
         let slots: &[u32] = self.face_file.items(slots);
         let from = hashes.partition_point(|&found| found < hash);
-        let same = hashes[from..]
-            .iter()
-            .take_while(move |&&found| found == hash);
+        let same = hashes[from..].iter().take_while(move |&&found| found == hash);
         let faces = self.faces;
         same.zip(slots.get(from..).unwrap_or_default())
             .map(|(_, &slot)| slot)

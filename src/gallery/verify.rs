@@ -39,11 +39,7 @@ pub fn verify(path: impl AsRef<Path>, progress: &dyn Progress) -> Result<Verifie
     let catalogue = Catalogue::read(path)?;
     let mut verified = Verified::default();
     let files = catalogue.files.len()
-        + catalogue
-            .segments
-            .iter()
-            .map(|segment| segment.files.len())
-            .sum::<usize>();
+        + catalogue.segments.iter().map(|segment| segment.files.len()).sum::<usize>();
     progress.begin("verify", Some(files as u64));
     for info in &catalogue.files {
         check_file(path, info, &mut verified);
@@ -74,9 +70,7 @@ fn check_segment(
     for info in &segment.files {
         let before = verified.faults.len();
         check_file(&folder, info, verified);
-        let kind = FileKind::ALL
-            .into_iter()
-            .find(|kind| kind.file_name() == info.name);
+        let kind = FileKind::ALL.into_iter().find(|kind| kind.file_name() == info.name);
         if let (true, Some(kind)) = (verified.faults.len() > before, kind) {
             if let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims) {
                 verified.faults.push(place);
@@ -93,10 +87,7 @@ fn check_file(folder: &Path, info: &FileInfo, verified: &mut Verified) {
             verified.files += 1;
             verified.bytes += found.bytes;
             let reason = if found.bytes != info.bytes {
-                format!(
-                    "it has {} bytes, gallery.json says {}",
-                    found.bytes, info.bytes
-                )
+                format!("it has {} bytes, gallery.json says {}", found.bytes, info.bytes)
             } else if found.blake3 != info.blake3 {
                 "its content does not match its checksum".to_owned()
             } else {
@@ -116,9 +107,7 @@ fn damaged_section(folder: &Path, kind: FileKind, faces: u64, dims: usize) -> Op
     };
     let damaged = file.header().table.iter().find(|entry| {
         let range = entry.offset as usize..(entry.offset + entry.length) as usize;
-        file.data()
-            .get(range)
-            .is_none_or(|bytes| xxh3_64(bytes) != entry.checksum)
+        file.data().get(range).is_none_or(|bytes| xxh3_64(bytes) != entry.checksum)
     })?;
     let reason = format!(
         "section {:#04x} ({} bytes from {}) does not match its checksum",
@@ -164,47 +153,32 @@ fn check_strangers(
 /// What checksums cannot see: files that are each as written but do not fit each other.
 fn check_content(gallery: &Gallery, verified: &mut Verified) {
     let mut fault = |what: String| {
-        verified
-            .faults
-            .push(GalleryError::damaged(gallery.path(), what));
+        verified.faults.push(GalleryError::damaged(gallery.path(), what));
     };
     let segment = &gallery.0.segment;
     let faces = segment.faces();
     for slot in 0..faces {
         if segment.slot(segment.face_id(slot)) != Some(slot) {
-            fault(format!(
-                "slot {slot} and its face id do not lead to each other"
-            ));
+            fault(format!("slot {slot} and its face id do not lead to each other"));
         }
         match segment.attributes.row(slot) {
             Ok(row) if row.face_id == segment.face_id(slot) => {}
-            Ok(row) => fault(format!(
-                "slot {slot} has the attributes of face {}",
-                row.face_id
-            )),
+            Ok(row) => fault(format!("slot {slot} has the attributes of face {}", row.face_id)),
             Err(error) => fault(error.to_string()),
         }
         if let Err(error) = segment.thumbnail(slot) {
             fault(error.to_string());
         }
-        let norm = segment.vector(slot).map(|vector| {
-            vector
-                .iter()
-                .map(|&v| f64::from(v) * f64::from(v))
-                .sum::<f64>()
-                .sqrt()
-        });
-        if !norm.is_some_and(|norm| (norm - 1.0).abs() < 1e-2) {
+        let squares: f64 = segment.vector(slot).iter().map(|&v| f64::from(v).powi(2)).sum();
+        // Said so that a NaN is not of unit length either.
+        let is_unit = (squares.sqrt() - 1.0).abs() < 1e-2;
+        if !is_unit {
             fault(format!("the vector of slot {slot} is not of unit length"));
         }
     }
     if let Some(graph) = &segment.graph {
         let view = graph.view();
-        let wild = view
-            .layer0
-            .iter()
-            .filter(|&&link| link != NONE && link >= faces)
-            .count();
+        let wild = view.layer0.iter().filter(|&&link| link != NONE && link >= faces).count();
         if wild > 0 {
             fault(format!("{wild} links of the graph lead to no face"));
         }

@@ -22,9 +22,7 @@ pub(crate) fn create_private(path: &Path) -> Result<File, GalleryError> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options
-        .open(path)
-        .map_err(|source| GalleryError::io("create", path, source))
+    options.open(path).map_err(|source| GalleryError::io("create", path, source))
 }
 
 /// Creates a folder (and its parents) that only its owner may enter.
@@ -36,9 +34,7 @@ pub(crate) fn create_private_dir(path: &Path) -> Result<(), GalleryError> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder
-        .create(path)
-        .map_err(|source| GalleryError::io("create", path, source))
+    builder.create(path).map_err(|source| GalleryError::io("create", path, source))
 }
 
 /// Writes a small file whole: temporary beside it, synced, renamed over it.
@@ -57,11 +53,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), GalleryE
 
 /// Makes a folder's entries durable: a rename counts only after this.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), GalleryError> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     #[cfg(unix)]
     File::open(path)
         .and_then(|dir| dir.sync_all())

@@ -50,8 +50,7 @@ pub(crate) fn build(
     let mut order: Vec<usize> = (0..faces).collect();
     order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(params.seed()));
     let distance = CosineDistance(Kernels::best());
-    let hnsw =
-        Hnsw::new(params.m(), faces.max(1), LAYERS, params.ef_construction(), distance);
+    let hnsw = Hnsw::new(params.m(), faces.max(1), LAYERS, params.ef_construction(), distance);
     let insert = |&slot: &usize| {
         hnsw.insert_slice((&vectors.vector(slot as u32, dims), slot));
     };
@@ -111,11 +110,7 @@ pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     graph
 }
 
-fn add_upper_layers(
-    graph: &mut Graph,
-    layers: Vec<Vec<u32>>,
-    lists: &HashMap<u32, Vec<Vec<u32>>>,
-) {
+fn add_upper_layers(graph: &mut Graph, layers: Vec<Vec<u32>>, lists: &HashMap<u32, Vec<Vec<u32>>>) {
     let mut below: HashMap<u32, u32> = HashMap::new();
     let highest = layers.len().wrapping_sub(1);
     for (at, mut layer) in layers.into_iter().enumerate() {

@@ -22,7 +22,7 @@ mod store;
 
 pub(crate) use hnsw_rs::build;
 pub use params::{GraphParams, ParamsError};
-pub(crate) use reach::{Reached, link_in};
+pub(crate) use reach::link_in;
 pub(crate) use store::store;
 
 /// An HNSW graph.

@@ -112,10 +112,8 @@ fn host(
     let mut counters = Counters::default();
     // The walk cannot be stopped, so it cannot fail; and it sees only what can be reached.
     let (view, stop) = (graph.view(), Stop::default());
-    with_scores(&probe, vectors, |scores| {
-        walk(&view, &scores, ask, &stop, scratch, &mut counters)
-    })
-    .ok()?;
+    with_scores(&probe, vectors, |scores| walk(&view, &scores, ask, &stop, scratch, &mut counters))
+        .ok()?;
     let near: Vec<u32> = scratch.beam.candidates().iter().map(|found| found.slot).collect();
     let anywhere = 0..graph.faces() as u32;
     near.into_iter()

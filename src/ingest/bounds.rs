@@ -10,12 +10,7 @@ use crate::gallery::Bounds;
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            left,
-            top,
-            right,
-            bottom,
-        } = self;
+        let Self { left, top, right, bottom } = self;
         write!(f, "{left}, {top} to {right}, {bottom}")
     }
 }
@@ -66,12 +61,7 @@ pub(crate) struct Region {
 impl Region {
     /// The whole of an image.
     pub(crate) fn whole(width: u32, height: u32) -> Self {
-        Self {
-            x: 0,
-            y: 0,
-            width,
-            height,
-        }
+        Self { x: 0, y: 0, width, height }
     }
 }
 
@@ -83,21 +73,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn bounds(left: f32, top: f32, right: f32, bottom: f32) -> Bounds {
-        Bounds {
-            left,
-            top,
-            right,
-            bottom,
-        }
+        Bounds { left, top, right, bottom }
     }
 
     fn region(x: u32, y: u32, width: u32, height: u32) -> Option<Region> {
-        Some(Region {
-            x,
-            y,
-            width,
-            height,
-        })
+        Some(Region { x, y, width, height })
     }
 
     #[test]
@@ -114,10 +94,7 @@ mod tests {
 
     #[test]
     fn a_sliver_still_gives_a_pixel() {
-        assert_eq!(
-            bounds(9.9, 0.0, 50.0, 0.01).region(0.0, 10, 10),
-            region(9, 0, 1, 1)
-        );
+        assert_eq!(bounds(9.9, 0.0, 50.0, 0.01).region(0.0, 10, 10), region(9, 0, 1, 1));
     }
 
     #[test]

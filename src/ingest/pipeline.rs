@@ -70,14 +70,7 @@ where
                 }
             });
         };
-        feed(
-            &mut items,
-            window.max(1),
-            cancel,
-            spawn,
-            &receiver,
-            &mut sink,
-        )
+        feed(&mut items, window.max(1), cancel, spawn, &receiver, &mut sink)
     })
 }
 
@@ -170,10 +163,7 @@ struct Reorder<R> {
 
 impl<R> Reorder<R> {
     fn new() -> Self {
-        Self {
-            next: 0,
-            early: VecDeque::new(),
-        }
+        Self { next: 0, early: VecDeque::new() }
     }
 
     /// Items of the first `spawned` whose results have not been taken yet.
@@ -219,10 +209,7 @@ mod tests {
     }
 
     fn in_pool<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(run)
     }
 
@@ -293,13 +280,7 @@ mod tests {
         for threads in [1, 3] {
             let mut seen = Vec::new();
             let done = in_pool(threads, || {
-                let items = (0..100).map(|n| {
-                    if n == 40 {
-                        Err(Failure::Item(n))
-                    } else {
-                        Ok(n)
-                    }
-                });
+                let items = (0..100).map(|n| if n == 40 { Err(Failure::Item(n)) } else { Ok(n) });
                 ordered(items, 8, &Cancel::new(), slow, |n| {
                     seen.push(n);
                     Ok(())
@@ -320,11 +301,7 @@ mod tests {
                     slow(n)
                 };
                 ordered(items(1000), 8, &Cancel::new(), work, |n| {
-                    if n == 20 {
-                        Err(Failure::Sink(n))
-                    } else {
-                        Ok(())
-                    }
+                    if n == 20 { Err(Failure::Sink(n)) } else { Ok(()) }
                 })
             });
             assert_eq!(done, Err(Failure::Sink(20)));
@@ -357,11 +334,7 @@ mod tests {
             let caught = catch_unwind(|| {
                 in_pool(threads, || {
                     let work = |n| {
-                        if n == 17 {
-                            panic!("seventeen")
-                        } else {
-                            slow(n)
-                        }
+                        if n == 17 { panic!("seventeen") } else { slow(n) }
                     };
                     ordered(items(500), 8, &Cancel::new(), work, |_| Ok(()))
                 })
@@ -383,9 +356,7 @@ mod tests {
             .unwrap();
             sums
         });
-        let expected: Vec<u64> = (0..40_u64)
-            .map(|n| (0..n % 20).map(|m| m * 2).sum())
-            .collect();
+        let expected: Vec<u64> = (0..40_u64).map(|n| (0..n % 20).map(|m| m * 2).sum()).collect();
         assert_eq!(sums, expected);
     }
 }

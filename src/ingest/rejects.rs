@@ -56,10 +56,7 @@ impl<W: Write> Rejects<W> {
     pub fn new(to: W) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(to);
         writer.write_record(["row", "file", "severity", "reason"])?;
-        Ok(Self {
-            writer,
-            counts: Counts::default(),
-        })
+        Ok(Self { writer, counts: Counts::default() })
     }
 
     /// Adds a finding about `row` (of the embeddings, from 0), where it is about one, in `file`: the
@@ -97,9 +94,7 @@ impl<W: Write> Rejects<W> {
     /// # Errors
     /// If that cannot be written.
     pub fn finish(self) -> io::Result<W> {
-        self.writer
-            .into_inner()
-            .map_err(csv::IntoInnerError::into_error)
+        self.writer.into_inner().map_err(csv::IntoInnerError::into_error)
     }
 }
 
@@ -123,10 +118,7 @@ mod tests {
             rejects.add(row, Path::new(file), severity, reason).unwrap();
         }
         let counts = rejects.counts();
-        (
-            String::from_utf8(rejects.finish().unwrap()).unwrap(),
-            counts,
-        )
+        (String::from_utf8(rejects.finish().unwrap()).unwrap(), counts)
     }
 
     #[test]
@@ -145,22 +137,12 @@ mod tests {
              9,b.jpg,flag,same photo\n\
              10,b.jpg,flag,same photo\n"
         );
-        assert_eq!(
-            counts,
-            Counts {
-                rejected: 1,
-                warnings: 1,
-                flags: 2
-            }
-        );
+        assert_eq!(counts, Counts { rejected: 1, warnings: 1, flags: 2 });
     }
 
     #[test]
     fn nothing_found_leaves_the_header() {
-        assert_eq!(
-            table(&[]),
-            ("row,file,severity,reason\n".into(), Counts::default())
-        );
+        assert_eq!(table(&[]), ("row,file,severity,reason\n".into(), Counts::default()));
     }
 
     #[test]
@@ -186,9 +168,6 @@ mod tests {
             }
         }
         let rejects = Rejects::new(Full).unwrap();
-        assert_eq!(
-            rejects.finish().err().unwrap().kind(),
-            io::ErrorKind::StorageFull
-        );
+        assert_eq!(rejects.finish().err().unwrap().kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -56,10 +56,7 @@ mod tests {
     #[test]
     fn a_spool_reads_back_from_its_beginning() {
         let mut text = String::new();
-        spool(&b"faces"[..])
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
+        spool(&b"faces"[..]).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "faces");
     }
 

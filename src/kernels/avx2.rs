@@ -64,20 +64,10 @@ fn sum<T: Copy>(
         sums[0] = _mm256_fmadd_ps(x, full(at), sums[0]);
         at += LANES;
     }
-    let eight = _mm256_add_ps(
-        _mm256_add_ps(sums[0], sums[1]),
-        _mm256_add_ps(sums[2], sums[3]),
-    );
-    let four = _mm_add_ps(
-        _mm256_castps256_ps128(eight),
-        _mm256_extractf128_ps::<1>(eight),
-    );
+    let eight = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
+    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     let one = _mm_add_ss(two, _mm_movehdup_ps(two));
-    let rest: f32 = a[at..]
-        .iter()
-        .zip(&b[at..])
-        .map(|(&x, &y)| x * to_f32(y))
-        .sum();
+    let rest: f32 = a[at..].iter().zip(&b[at..]).map(|(&x, &y)| x * to_f32(y)).sum();
     _mm_cvtss_f32(one) + rest
 }

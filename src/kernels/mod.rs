@@ -60,20 +60,10 @@ impl Kernels {
     /// The kernels of the widest instruction set this processor has.
     pub fn best() -> Self {
         static BEST: OnceLock<Kernels> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            Isa::ALL
-                .into_iter()
-                .rev()
-                .find_map(Self::of)
-                .unwrap_or(Self::SCALAR)
-        })
+        *BEST.get_or_init(|| Isa::ALL.into_iter().rev().find_map(Self::of).unwrap_or(Self::SCALAR))
     }
 
-    const SCALAR: Self = Self {
-        isa: Isa::Scalar,
-        dot: scalar::dot,
-        dot_f16: scalar::dot_f16,
-    };
+    const SCALAR: Self = Self { isa: Isa::Scalar, dot: scalar::dot, dot_f16: scalar::dot_f16 };
 
     /// The kernels of one instruction set, or `None` where the processor lacks it.
     pub fn of(isa: Isa) -> Option<Self> {
@@ -83,11 +73,7 @@ impl Kernels {
             Isa::Avx2 => (is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("f16c"))
-            .then_some(Self {
-                isa,
-                dot: avx2::dot,
-                dot_f16: avx2::dot_f16,
-            }),
+            .then_some(Self { isa, dot: avx2::dot, dot_f16: avx2::dot_f16 }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512f").then_some(Self {
                 isa,

@@ -23,10 +23,6 @@ fn sum<T: Copy>(a: &[f32], b: &[T], to_f32: impl Fn(T) -> f32) -> f32 {
             sums[lane] += x[lane] * to_f32(y[lane]);
         }
     }
-    let rest: f32 = a_rest
-        .iter()
-        .zip(b_rest)
-        .map(|(&x, &y)| x * to_f32(y))
-        .sum();
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(&x, &y)| x * to_f32(y)).sum();
     sums.iter().sum::<f32>() + rest
 }

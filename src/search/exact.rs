@@ -50,9 +50,7 @@ impl Keep {
             Self::Best(beam) => beam.candidates().to_vec(),
             Self::AtLeast(_, mut found) => {
                 found.sort_unstable_by(|a, b| {
-                    b.similarity
-                        .total_cmp(&a.similarity)
-                        .then(a.slot.cmp(&b.slot))
+                    b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot))
                 });
                 found
             }
@@ -79,10 +77,7 @@ pub(crate) fn scan<S: Scores>(
         }
         for (scores, keep) in probes.iter_mut() {
             for &slot in &block {
-                keep.meet(Candidate {
-                    similarity: scores.similarity(slot),
-                    slot,
-                });
+                keep.meet(Candidate { similarity: scores.similarity(slot), slot });
             }
         }
         from = to;

@@ -110,16 +110,9 @@ impl Filter {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = Operator::SIGNS
-            .iter()
-            .find(|(_, found)| *found == self.operator);
+        let sign = Operator::SIGNS.iter().find(|(_, found)| *found == self.operator);
         let sign = sign.map_or("=", |(sign, _)| sign);
-        write!(
-            f,
-            "{} {sign} '{}'",
-            self.column,
-            self.value.replace('\'', "''")
-        )
+        write!(f, "{} {sign} '{}'", self.column, self.value.replace('\'', "''"))
     }
 }
 
@@ -127,10 +120,8 @@ impl FromStr for Filter {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, FilterError> {
-        let wrong = |reason: &str| FilterError::Syntax {
-            text: text.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let wrong =
+            |reason: &str| FilterError::Syntax { text: text.to_owned(), reason: reason.to_owned() };
         let (column, rest) = take_column(text.trim()).ok_or_else(|| wrong("no column name"))?;
         let rest = rest.trim_start();
         let (sign, operator) = Operator::SIGNS
@@ -139,11 +130,7 @@ impl FromStr for Filter {
             .ok_or_else(|| wrong("no operator after the column name"))?;
         let value = take_value(rest[sign.len()..].trim())
             .ok_or_else(|| wrong("the value is missing, or its quotes do not close at the end"))?;
-        Ok(Self {
-            column,
-            operator,
-            value,
-        })
+        Ok(Self { column, operator, value })
     }
 }
 
@@ -153,9 +140,7 @@ fn take_column(text: &str) -> Option<(String, &str)> {
         let (name, rest) = quoted.split_once('"')?;
         return (!name.is_empty()).then(|| (name.to_owned(), rest));
     }
-    let end = text
-        .find(|c: char| c.is_whitespace() || "=!<>".contains(c))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_whitespace() || "=!<>".contains(c)).unwrap_or(text.len());
     (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
 }
 
@@ -186,10 +171,8 @@ pub(crate) fn select(
     filters: &[Filter],
     stop: &Stop,
 ) -> Result<Selection, SearchError> {
-    let bound: Vec<Bound> = filters
-        .iter()
-        .map(|filter| bind(filter, file.attributes()))
-        .collect::<Result<_, _>>()?;
+    let bound: Vec<Bound> =
+        filters.iter().map(|filter| bind(filter, file.attributes())).collect::<Result<_, _>>()?;
     let mut selection = selection::Selection::all(faces);
     for index in 0..file.batches() {
         stop.check()?;
@@ -207,15 +190,9 @@ pub(crate) fn select(
 }
 
 fn bind(filter: &Filter, attributes: &[Attribute]) -> Result<Bound, FilterError> {
-    let own = attributes::OWN
-        .iter()
-        .position(|name| *name == filter.column);
+    let own = attributes::OWN.iter().position(|name| *name == filter.column);
     let own = own.filter(|&at| at != column::IMAGE_HASH);
-    let other = || {
-        attributes
-            .iter()
-            .position(|attribute| attribute.name == filter.column)
-    };
+    let other = || attributes.iter().position(|attribute| attribute.name == filter.column);
     let (column, kind) = if let Some(at) = own {
         (at, own_kind(at))
     } else if let Some(at) = other() {
@@ -231,11 +208,7 @@ fn bind(filter: &Filter, attributes: &[Attribute]) -> Result<Bound, FilterError>
         value: filter.value.clone(),
         kind: kind.name(),
     })?;
-    Ok(Bound {
-        column,
-        operator: filter.operator,
-        value,
-    })
+    Ok(Bound { column, operator: filter.operator, value })
 }
 
 fn own_kind(at: usize) -> Kind {
@@ -251,9 +224,7 @@ fn columns(attributes: &[Attribute]) -> String {
     let own = (0..attributes::OWN.len())
         .filter(|&at| at != column::IMAGE_HASH)
         .map(|at| format!("{} ({})", attributes::OWN[at], own_kind(at).name()));
-    let others = attributes
-        .iter()
-        .map(|a| format!("{} ({})", a.name, a.kind.name()));
+    let others = attributes.iter().map(|a| format!("{} ({})", a.name, a.kind.name()));
     own.chain(others).collect::<Vec<_>>().join(", ")
 }
 
@@ -262,19 +233,10 @@ fn typed(text: &str, kind: Kind) -> Option<Value> {
         Kind::Bool => text.parse().ok().map(Value::Bool),
         // A whole number may be compared with a broken one.
         Kind::Int => {
-            let float = || {
-                text.parse()
-                    .ok()
-                    .filter(|v: &f64| v.is_finite())
-                    .map(Value::Float)
-            };
+            let float = || text.parse().ok().filter(|v: &f64| v.is_finite()).map(Value::Float);
             text.parse().ok().map(Value::Int).or_else(float)
         }
-        Kind::Float => text
-            .parse()
-            .ok()
-            .filter(|v: &f64| !v.is_nan())
-            .map(Value::Float),
+        Kind::Float => text.parse().ok().filter(|v: &f64| !v.is_nan()).map(Value::Float),
         Kind::Date => date::parse(text).map(Value::Date),
         Kind::Text => Some(Value::Text(text.to_owned())),
     }
@@ -297,10 +259,7 @@ fn passes(batch: &RecordBatch, row: usize, filter: &Bound) -> bool {
             _ => None,
         }
     } else if let Some(ids) = array.as_primitive_opt::<UInt64Type>() {
-        compare(
-            &Value::Int(i64::try_from(ids.value(row)).unwrap_or(i64::MAX)),
-            &filter.value,
-        )
+        compare(&Value::Int(i64::try_from(ids.value(row)).unwrap_or(i64::MAX)), &filter.value)
     } else {
         compare(&attributes::value(array, row), &filter.value)
     };
@@ -333,10 +292,7 @@ mod tests {
     fn forms_that_are_understood() {
         let of = |c: &str, o, v: &str| (c.to_owned(), o, v.to_owned());
         assert_eq!(parsed("source=x"), of("source", Operator::Equal, "x"));
-        assert_eq!(
-            parsed(" a >= 1.5 "),
-            of("a", Operator::GreaterOrEqual, "1.5")
-        );
+        assert_eq!(parsed(" a >= 1.5 "), of("a", Operator::GreaterOrEqual, "1.5"));
         assert_eq!(parsed("a!='it''s'"), of("a", Operator::NotEqual, "it's"));
         assert_eq!(
             parsed("\"taken on\" < 2024-01-01"),
@@ -348,9 +304,7 @@ mod tests {
 
     #[test]
     fn forms_that_are_refused() {
-        for text in [
-            "", "a", "=1", "a=", "a = b c", "a='x", "a='x'y'", "a ~ 1", "\"\"=1", "a==1",
-        ] {
+        for text in ["", "a", "=1", "a=", "a = b c", "a='x", "a='x'y'", "a ~ 1", "\"\"=1", "a==1"] {
             let error = text.parse::<Filter>().unwrap_err().to_string();
             assert!(error.contains("COLUMN OP VALUE"), "{text}: {error}");
         }
@@ -358,22 +312,10 @@ mod tests {
 
     #[test]
     fn an_unknown_column_is_answered_with_those_there_are() {
-        let attributes = [Attribute {
-            name: "age".to_owned(),
-            kind: Kind::Int,
-        }];
-        let error = bind(&"agee=3".parse().unwrap(), &attributes)
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains("subject (text)") && error.contains("age (int)"),
-            "{error}"
-        );
-        let error = bind(&"age=x".parse().unwrap(), &attributes)
-            .err()
-            .unwrap()
-            .to_string();
+        let attributes = [Attribute { name: "age".to_owned(), kind: Kind::Int }];
+        let error = bind(&"agee=3".parse().unwrap(), &attributes).err().unwrap().to_string();
+        assert!(error.contains("subject (text)") && error.contains("age (int)"), "{error}");
+        let error = bind(&"age=x".parse().unwrap(), &attributes).err().unwrap().to_string();
         assert!(error.contains("\"x\" is no int"), "{error}");
     }
 

@@ -131,8 +131,7 @@ impl Gallery {
         let searcher = Searcher::new(self, &request)?;
         if !searcher.scans_all() {
             let one = |probe: &Embedding| {
-                self.check_probe(probe)
-                    .and_then(|()| self.answer(probe.values(), &request))
+                self.check_probe(probe).and_then(|()| self.answer(probe.values(), &request))
             };
             return Ok(probes.par_iter().map(one).collect());
         }
@@ -160,7 +159,8 @@ impl Gallery {
     pub fn similarity(&self, probe: &Embedding, face_id: FaceId) -> Result<f32, Error> {
         self.check_probe(probe)?;
         let slot = self.slot(face_id)?;
-        let similarity = with_scores(probe.values(), self.0.segment.vectors(), |scores| scores.similarity(slot));
+        let similarity =
+            with_scores(probe.values(), self.0.segment.vectors(), |scores| scores.similarity(slot));
         Ok(similarity.clamp(-1.0, 1.0))
     }
 
@@ -179,10 +179,7 @@ impl Gallery {
         best.reset(1);
         with_scores(probe.values(), self.0.segment.vectors(), |scores| {
             for slot in slots {
-                best.insert(Candidate {
-                    similarity: scores.similarity(slot),
-                    slot,
-                });
+                best.insert(Candidate { similarity: scores.similarity(slot), slot });
             }
         });
         match best.candidates() {
@@ -195,10 +192,7 @@ impl Gallery {
         if probe.dims() == self.dims() {
             return Ok(());
         }
-        Err(SearchError::Dims {
-            expected: self.dims(),
-            got: probe.dims(),
-        })
+        Err(SearchError::Dims { expected: self.dims(), got: probe.dims() })
     }
 
     /// Checks a query and finds which faces pass its filters.
@@ -223,21 +217,13 @@ impl Gallery {
         } else if let Some(found) = self.0.selections.get(&query.filters) {
             Some(found)
         } else {
-            let found = filter::select(
-                &segment.attributes,
-                segment.faces(),
-                &query.filters,
-                &query.stop,
-            )?;
+            let found =
+                filter::select(&segment.attributes, segment.faces(), &query.filters, &query.stop)?;
             let found = Arc::new(found);
             self.0.selections.put(&query.filters, found.clone());
             Some(found)
         };
-        Ok(Request {
-            query,
-            selection,
-            without,
-        })
+        Ok(Request { query, selection, without })
     }
 
     fn answer(&self, probe: &[f32], request: &Request<'_>) -> Result<Matches<'_>, SearchError> {
@@ -303,12 +289,7 @@ struct F32Scores<'a> {
 impl<'a> F32Scores<'a> {
     fn new(probe: &'a [f32], values: &'a [f32]) -> Self {
         let faces = (values.len() / probe.len().max(1)) as u32;
-        Self {
-            kernels: Kernels::best(),
-            probe,
-            values,
-            faces,
-        }
+        Self { kernels: Kernels::best(), probe, values, faces }
     }
 }
 
@@ -340,12 +321,7 @@ struct F16Scores<'a> {
 impl<'a> F16Scores<'a> {
     fn new(probe: &'a [f32], values: &'a [f16]) -> Self {
         let faces = (values.len() / probe.len().max(1)) as u32;
-        Self {
-            kernels: Kernels::best(),
-            probe,
-            values,
-            faces,
-        }
+        Self { kernels: Kernels::best(), probe, values, faces }
     }
 }
 
@@ -375,9 +351,5 @@ fn row<T>(values: &[T], slot: u32, dims: usize) -> &[T] {
 /// A damaged vector may give NaN, which has no place in an order: it is worse than any.
 #[inline]
 fn comparable(similarity: f32, missing: bool) -> f32 {
-    if missing || similarity.is_nan() {
-        f32::NEG_INFINITY
-    } else {
-        similarity
-    }
+    if missing || similarity.is_nan() { f32::NEG_INFINITY } else { similarity }
 }

@@ -42,10 +42,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
             request,
             graph: segment.graph.as_ref().map(|graph| graph.view()),
             faces,
-            passing: request
-                .selection
-                .as_ref()
-                .map_or(faces, |found| found.count() as usize),
+            passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
             wanted: request.query.wanted(),
         })
     }
@@ -71,14 +68,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
 
     /// Candidates to keep for a beam of this width: no fewer than are wanted.
     fn keep(&self, beam: usize) -> usize {
-        let wanted = if self.wanted == usize::MAX {
-            0
-        } else {
-            self.wanted
-        };
+        let wanted = if self.wanted == usize::MAX { 0 } else { self.wanted };
         let itself = usize::from(self.request.without.is_some());
-        beam.max(wanted.saturating_add(itself))
-            .min(self.faces.max(1))
+        beam.max(wanted.saturating_add(itself)).min(self.faces.max(1))
     }
 
     fn walk_costs_less(&self, graph: &GraphView<'_>, keep: usize) -> bool {
@@ -94,10 +86,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
 
     /// Answers one probe.
     pub(super) fn search(&self, scores: &impl Scores) -> Result<Matches<'g>, SearchError> {
-        let mut counters = Counters {
-            passing: self.passing as u64,
-            ..Counters::default()
-        };
+        let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
         let (Some(mut keep), Some(graph)) = (self.first_beam(), &self.graph) else {
             return self.exhaustive(scores, counters);
         };
@@ -105,18 +94,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
             let found = self.gallery.0.scratch.with(|scratch| {
                 let width = self.width(keep);
                 let selection = self.request.selection.as_deref();
-                let ask = Walk {
-                    width,
-                    selection: selection.map(|found| (found, keep)),
-                };
+                let ask = Walk { width, selection: selection.map(|found| (found, keep)) };
                 counters.plan = Plan::Walk { beam: width };
                 let stop = &self.request.query.stop;
                 walk(graph, scores, ask, stop, scratch, &mut counters)?;
-                let beam = if selection.is_some() {
-                    &scratch.passing
-                } else {
-                    &scratch.beam
-                };
+                let beam = if selection.is_some() { &scratch.passing } else { &scratch.beam };
                 self.finish(beam.candidates(), beam.candidates().len() < keep)
             })?;
             if let Some(found) = found {
@@ -138,11 +120,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let mut keep = self.first_keep();
         loop {
             let mut probe = [(scores, self.keeper(keep))];
-            scan(
-                &mut probe,
-                self.request.selection.as_deref(),
-                &self.request.query.stop,
-            )?;
+            scan(&mut probe, self.request.selection.as_deref(), &self.request.query.stop)?;
             counters.vectors_read += self.passing as u64;
             let [(_, kept)] = probe;
             let candidates = kept.into_candidates();
@@ -171,10 +149,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         }
         let elapsed = begun.elapsed() / probes.len().max(1) as u32;
         let finish = |(scores, kept): (S, Keep)| {
-            let mut counters = Counters {
-                passing: self.passing as u64,
-                ..Counters::default()
-            };
+            let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
             counters.vectors_read = self.passing as u64;
             counters.elapsed = elapsed;
             let candidates = kept.into_candidates();
@@ -214,9 +189,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
-        let past_threshold = candidates
-            .last()
-            .is_some_and(|last| last.similarity < least);
+        let past_threshold = candidates.last().is_some_and(|last| last.similarity < least);
         let mut found = Vec::with_capacity(self.wanted.min(candidates.len()));
         let mut subjects = HashSet::new();
         let mut floor = None;
@@ -247,11 +220,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         if open && found.len() < self.wanted && !all && !past_threshold {
             return Ok(None);
         }
-        found.sort_by(|a, b| {
-            b.similarity
-                .total_cmp(&a.similarity)
-                .then(a.face_id.cmp(&b.face_id))
-        });
+        found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.face_id.cmp(&b.face_id)));
         found.truncate(self.wanted);
         Ok(Some(found))
     }

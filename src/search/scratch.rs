@@ -56,9 +56,7 @@ impl Beam {
     /// Takes a candidate that is good enough; ties with the last go by slot.
     #[inline]
     pub(crate) fn insert(&mut self, candidate: Candidate) {
-        let at = self
-            .entries
-            .partition_point(|entry| entry.before(&candidate));
+        let at = self.entries.partition_point(|entry| entry.before(&candidate));
         if at >= self.width {
             return;
         }
@@ -84,11 +82,7 @@ impl Beam {
     /// What [`next`](Self::next) would give, were nothing inserted meanwhile.
     #[inline]
     pub(crate) fn peek(&self) -> Option<Candidate> {
-        let ahead = self
-            .expanded
-            .get(self.cursor..)?
-            .iter()
-            .position(|expanded| !expanded)?;
+        let ahead = self.expanded.get(self.cursor..)?.iter().position(|expanded| !expanded)?;
         self.entries.get(self.cursor + ahead).copied()
     }
 
@@ -111,10 +105,7 @@ pub(crate) struct Visited {
 impl Visited {
     /// Empties it for about `expected` slots.
     pub(crate) fn reset(&mut self, expected: usize) {
-        self.bits = (expected.max(32) * 2)
-            .next_power_of_two()
-            .trailing_zeros()
-            .min(31);
+        self.bits = (expected.max(32) * 2).next_power_of_two().trailing_zeros().min(31);
         let size = 1 << self.bits;
         if self.table.len() < size {
             self.table.resize(size, NONE);
@@ -154,11 +145,8 @@ impl Visited {
 
     #[cold]
     fn grow(&mut self) {
-        let slots: Vec<u32> = self.table[..1 << self.bits]
-            .iter()
-            .copied()
-            .filter(|&slot| slot != NONE)
-            .collect();
+        let slots: Vec<u32> =
+            self.table[..1 << self.bits].iter().copied().filter(|&slot| slot != NONE).collect();
         self.reset(1 << self.bits);
         for slot in slots {
             self.insert(slot);

@@ -14,10 +14,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// Every slot of `faces`.
     pub(crate) fn all(faces: u32) -> Self {
-        let mut selection = Self {
-            bits: vec![0; (faces as usize).div_ceil(64)],
-            count: faces,
-        };
+        let mut selection = Self { bits: vec![0; (faces as usize).div_ceil(64)], count: faces };
         for slot in 0..faces {
             selection.bits[slot as usize / 64] |= 1 << (slot % 64);
         }
@@ -27,9 +24,7 @@ impl Selection {
     /// Whether a slot passes.
     #[inline]
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.bits
-            .get(slot as usize / 64)
-            .is_some_and(|word| word >> (slot % 64) & 1 == 1)
+        self.bits.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
     /// Takes a slot out.
@@ -54,9 +49,7 @@ pub(crate) struct SelectionCache(Mutex<Option<(Vec<Filter>, Arc<Selection>)>>);
 impl SelectionCache {
     pub(crate) fn get(&self, filters: &[Filter]) -> Option<Arc<Selection>> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref()
-            .filter(|(key, _)| key == filters)
-            .map(|(_, found)| found.clone())
+        last.as_ref().filter(|(key, _)| key == filters).map(|(_, found)| found.clone())
     }
 
     pub(crate) fn put(&self, filters: &[Filter], selection: Arc<Selection>) {

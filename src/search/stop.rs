@@ -18,10 +18,7 @@ impl Stop {
         if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
             return Err(SearchError::Cancelled);
         }
-        if self
-            .deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
-        {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(SearchError::DeadlinePassed);
         }
         Ok(())

@@ -62,20 +62,11 @@ pub(crate) fn walk(
     scratch: &mut Scratch,
     counters: &mut Counters,
 ) -> Result<(), SearchError> {
-    let Scratch {
-        beam,
-        passing,
-        visited,
-        fresh,
-    } = scratch;
+    let Scratch { beam, passing, visited, fresh } = scratch;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
     // A beam of w looks behind about w faces, and half of what they link to is new.
-    visited.reset(
-        ask.width
-            .saturating_mul(graph.degree / 2)
-            .min(scores.faces() as usize),
-    );
+    visited.reset(ask.width.saturating_mul(graph.degree / 2).min(scores.faces() as usize));
     if scores.faces() == 0 {
         return Ok(());
     }
@@ -95,13 +86,7 @@ pub(crate) fn walk(
     if start.slot != graph.entry && visited.insert(graph.entry) {
         counters.vectors_read += 1;
         let similarity = scores.similarity(graph.entry);
-        meet(
-            Candidate {
-                similarity,
-                slot: graph.entry,
-            },
-            beam,
-        );
+        meet(Candidate { similarity, slot: graph.entry }, beam);
     }
     while let Some(candidate) = beam.next() {
         counters.hops += 1;
@@ -138,10 +123,7 @@ const AHEAD: usize = 4;
 
 /// Greedy search down the upper layers; the best face found, to begin layer 0 with.
 fn descend(graph: &GraphView<'_>, scores: &impl Scores, counters: &mut Counters) -> Candidate {
-    let mut best = Candidate {
-        similarity: scores.similarity(graph.entry),
-        slot: graph.entry,
-    };
+    let mut best = Candidate { similarity: scores.similarity(graph.entry), slot: graph.entry };
     counters.vectors_read += 1;
     // The entry point is the first node of the highest layer.
     let mut place = 0;
@@ -168,10 +150,7 @@ fn descend(graph: &GraphView<'_>, scores: &impl Scores, counters: &mut Counters)
                 None => break,
             }
         }
-        place = graph
-            .down
-            .get(layer.start + place)
-            .map_or(0, |&down| down as usize);
+        place = graph.down.get(layer.start + place).map_or(0, |&down| down as usize);
     }
     best
 }

@@ -60,19 +60,11 @@ impl Pair {
         let mut photo = || {
             let quality = photo_noise(&mut rng);
             let n = vector(&mut rng);
-            let dots = Photo {
-                nn: dot(&n, &n),
-                cn: dot(&c, &n),
-                quality,
-            };
+            let dots = Photo { nn: dot(&n, &n), cn: dot(&c, &n), quality };
             (dots, n)
         };
         let ((first, n1), (second, n2)) = (photo(), photo());
-        Self {
-            cc: dot(&c, &c),
-            photos: [first, second],
-            nn: dot(&n1, &n2),
-        }
+        Self { cc: dot(&c, &c), photos: [first, second], nn: dot(&n1, &n2) }
     }
 
     fn cosine(&self, noise: f64) -> f64 {
@@ -85,8 +77,5 @@ impl Pair {
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&x, &y)| f64::from(x) * f64::from(y))
-        .sum()
+    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }

@@ -69,21 +69,12 @@ impl Folder {
             }
             Err(error) => return Err(at(path)(error)),
         };
-        Ok(Self {
-            path: path.to_owned(),
-            new,
-        })
+        Ok(Self { path: path.to_owned(), new })
     }
 
     /// Removes what was written. Its own failures matter less than the one that led here.
     pub(super) fn undo(&self) {
-        for name in [
-            "embeddings.npy",
-            "manifest.csv",
-            "probes.npy",
-            "probes.csv",
-            "truth.npy",
-        ] {
+        for name in ["embeddings.npy", "manifest.csv", "probes.npy", "probes.csv", "truth.npy"] {
             let _ = fs::remove_file(self.path.join(name));
         }
         if self.new {
@@ -109,10 +100,8 @@ impl Folder {
         let mut start = 0;
         while start < rows {
             let count = (rows - start).min((BLOCKS * BLOCK) as u64) as usize;
-            let (values, bytes) = (
-                &mut values[..count * dims],
-                &mut bytes[..count * dims * size_of::<f32>()],
-            );
+            let (values, bytes) =
+                (&mut values[..count * dims], &mut bytes[..count * dims * size_of::<f32>()]);
             values
                 .par_chunks_mut(BLOCK * dims)
                 .zip(bytes.par_chunks_mut(BLOCK * dims * size_of::<f32>()))
@@ -132,12 +121,7 @@ impl Folder {
             done(start)?;
         }
         file.flush().map_err(at(&path))?;
-        Ok(Vectors {
-            path,
-            offset,
-            rows,
-            dims,
-        })
+        Ok(Vectors { path, offset, rows, dims })
     }
 
     /// Writes who is on each face and where and when the photo would have been taken.
@@ -176,8 +160,7 @@ impl Folder {
         let path = self.path.join("probes.csv");
         let mut csv = begin_csv(&path, &["subject"])?;
         for subject in subjects {
-            csv.write_record([subject.unwrap_or_default()])
-                .map_err(|e| at(&path)(e.into()))?;
+            csv.write_record([subject.unwrap_or_default()]).map_err(|e| at(&path)(e.into()))?;
         }
         csv.flush().map_err(at(&path))
     }
@@ -218,9 +201,7 @@ fn draw_block(
 
 /// Begins a NumPy file and tells where its values start.
 fn begin_npy(path: &Path, dtype: &str, shape: &[u64]) -> io::Result<(BufWriter<File>, u64)> {
-    let dtype = dtype
-        .parse()
-        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    let dtype = dtype.parse().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     let mut header = Vec::new();
     npyz::WriteOptions::new_header_only()
         .dtype(DType::new_scalar(dtype))
@@ -234,19 +215,14 @@ fn begin_npy(path: &Path, dtype: &str, shape: &[u64]) -> io::Result<(BufWriter<F
 
 fn begin_csv(path: &Path, header: &[&str]) -> Result<csv::Writer<File>, SynthError> {
     let file = File::create_new(path).map_err(at(path))?;
-    let mut csv = csv::WriterBuilder::new()
-        .buffer_capacity(1 << 20)
-        .from_writer(file);
+    let mut csv = csv::WriterBuilder::new().buffer_capacity(1 << 20).from_writer(file);
     csv.write_record(header).map_err(|e| at(path)(e.into()))?;
     Ok(csv)
 }
 
 /// Names the file an error is about.
 pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> SynthError + '_ {
-    move |source| SynthError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| SynthError::Io { path: path.to_owned(), source }
 }
 
 /// Every day on which a photo may have been taken.

@@ -150,14 +150,7 @@ pub enum SynthError {
 impl Synth {
     /// A clustered gallery with 1,000 probes and seed 0.
     pub fn new(profile: Profile, faces: u64) -> Self {
-        Self {
-            profile,
-            faces,
-            isolated: false,
-            subject_sizes: Vec::new(),
-            probes: 1000,
-            seed: 0,
-        }
+        Self { profile, faces, isolated: false, subject_sizes: Vec::new(), probes: 1000, seed: 0 }
     }
 
     /// Writes the gallery into the folder `out`, on the threads of rayon's current pool.
@@ -228,11 +221,7 @@ impl Synth {
             &model,
             |probe, vector| {
                 let person = self.probe_person(people, probe);
-                model.photo(
-                    person,
-                    generator(self.seed, Stream::ProbePhoto, probe),
-                    vector,
-                );
+                model.photo(person, generator(self.seed, Stream::ProbePhoto, probe), vector);
             },
             &mut |_| check(cancel),
         )?;
@@ -260,11 +249,7 @@ impl Synth {
     }
 
     fn groups(&self) -> u64 {
-        if self.isolated {
-            0
-        } else {
-            (self.faces / FACES_PER_GROUP).max(1)
-        }
+        if self.isolated { 0 } else { (self.faces / FACES_PER_GROUP).max(1) }
     }
 
     /// Mated probes show the person on a random face, others people whose numbers come after all

@@ -117,13 +117,8 @@ struct Groups {
 
 impl Groups {
     fn new(count: u64, rank: usize, seed: u64) -> Self {
-        let mut groups = Self {
-            seed,
-            up_to: Vec::new(),
-            middle: vec![0.0; rank],
-            kept: Vec::new(),
-            own: 1.0,
-        };
+        let mut groups =
+            Self { seed, up_to: Vec::new(), middle: vec![0.0; rank], kept: Vec::new(), own: 1.0 };
         if count < 2 {
             return groups;
         }
@@ -159,10 +154,7 @@ impl Groups {
             return self.own;
         }
         let place: f64 = rng.random();
-        let group = self
-            .up_to
-            .partition_point(|&up_to| up_to <= place)
-            .min(self.up_to.len() - 1);
+        let group = self.up_to.partition_point(|&up_to| up_to <= place).min(self.up_to.len() - 1);
         let rank = centre.len();
         match self.kept.get(group * rank..(group + 1) * rank) {
             Some(mean) => centre.copy_from_slice(mean),

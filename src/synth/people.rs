@@ -54,10 +54,7 @@ impl People {
             .iter()
             .try_fold(0_u64, |sum, &size| sum.checked_add(size))
             .filter(|&sum| sum <= faces && !sized.contains(&0))
-            .ok_or_else(|| SynthError::SubjectSizes {
-                sizes: sized.to_vec(),
-                faces,
-            })?;
+            .ok_or_else(|| SynthError::SubjectSizes { sizes: sized.to_vec(), faces })?;
         let mut layout = Layout::default();
         let mut same_size = BTreeMap::<u64, u64>::new();
         for &size in sized {
@@ -103,20 +100,14 @@ impl People {
     /// The person on the photo in `slot`.
     pub(super) fn at_slot(&self, slot: u64) -> u64 {
         let run = self.run(|run| run.first_slot <= slot);
-        run.map_or(0, |run| {
-            run.first_person + (slot - run.first_slot) / run.size
-        })
+        run.map_or(0, |run| run.first_person + (slot - run.first_slot) / run.size)
     }
 
     /// What the manifest calls a person. Numbers are shuffled, so they say nothing of how many
     /// photos the person has.
     pub(super) fn name(&self, person: u64) -> String {
         match self.run(|run| run.first_person <= person) {
-            Some(Run {
-                size,
-                sized: Some(earlier),
-                ..
-            }) => format!("sized-{size}-{earlier}"),
+            Some(Run { size, sized: Some(earlier), .. }) => format!("sized-{size}-{earlier}"),
             _ => format!("person-{:07}", self.names.at(person - self.sized)),
         }
     }
@@ -137,12 +128,7 @@ struct Layout {
 
 impl Layout {
     fn add(&mut self, size: u64, count: u64, sized: Option<u64>) {
-        self.runs.push(Run {
-            first_slot: self.slot,
-            first_person: self.person,
-            size,
-            sized,
-        });
+        self.runs.push(Run { first_slot: self.slot, first_person: self.person, size, sized });
         self.slot += size * count;
         self.person += count;
     }

@@ -64,11 +64,7 @@ impl Shuffle {
         for (round, k) in (0..).zip(&mut keys) {
             *k = mix(key(seed, stream) ^ round);
         }
-        Self {
-            n,
-            half_bits: bits.div_ceil(2).max(1),
-            keys,
-        }
+        Self { n, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
     /// Where `index`, below n, goes.

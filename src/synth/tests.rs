@@ -10,22 +10,14 @@ use super::*;
 use crate::Silent;
 
 fn small() -> Synth {
-    Synth {
-        probes: 15,
-        seed: 11,
-        ..Synth::new(Profile::Dlib128, 2600)
-    }
+    Synth { probes: 15, seed: 11, ..Synth::new(Profile::Dlib128, 2600) }
 }
 
 fn write(synth: &Synth, truth: Option<usize>, threads: usize) -> (tempfile::TempDir, Written) {
     let folder = tempfile::tempdir().unwrap();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .unwrap();
-    let written = pool
-        .install(|| synth.write(folder.path(), truth, &Silent, &Cancel::new()))
-        .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let written =
+        pool.install(|| synth.write(folder.path(), truth, &Silent, &Cancel::new())).unwrap();
     (folder, written)
 }
 
@@ -55,38 +47,23 @@ fn bytes_do_not_depend_on_threads_but_on_the_seed() {
         let mut bytes = BTreeMap::new();
         for entry in fs::read_dir(folder.path()).unwrap() {
             let path = entry.unwrap().path();
-            bytes.insert(
-                path.file_name().unwrap().to_owned(),
-                fs::read(&path).unwrap(),
-            );
+            bytes.insert(path.file_name().unwrap().to_owned(), fs::read(&path).unwrap());
         }
         bytes
     };
     let (one, three) = (files(&small(), 1), files(&small(), 3));
     assert_eq!(one.len(), 5);
     assert!(one == three);
-    let other = files(
-        &Synth {
-            seed: 12,
-            ..small()
-        },
-        2,
-    );
+    let other = files(&Synth { seed: 12, ..small() }, 2);
     assert!(one.iter().all(|(name, bytes)| &other[name] != bytes));
 }
 
 #[test]
 fn files_have_the_stated_shapes() {
-    let synth = Synth {
-        subject_sizes: vec![40, 3],
-        ..small()
-    };
+    let synth = Synth { subject_sizes: vec![40, 3], ..small() };
     let (folder, written) = write(&synth, Some(5), 2);
     let path = |name| folder.path().join(name);
-    assert_eq!(
-        (written.faces, written.probes, written.mated_probes),
-        (2600, 15, 8)
-    );
+    assert_eq!((written.faces, written.probes, written.mated_probes), (2600, 15, 8));
     assert_eq!(npy::<f32>(&path("embeddings.npy")).0, [2600, 128]);
     assert_eq!(npy::<f32>(&path("probes.npy")).0, [15, 128]);
     assert_eq!(npy::<i64>(&path("truth.npy")).0, [15, 5]);
@@ -98,30 +75,20 @@ fn files_have_the_stated_shapes() {
     assert_eq!(photos.len() as u64, written.subjects);
     assert_eq!((photos["sized-40-0"], photos["sized-3-0"]), (40, 3));
     let probes = subjects(&path("probes.csv"));
-    assert!(
-        probes[..8]
-            .iter()
-            .all(|subject| photos.contains_key(subject))
-    );
+    assert!(probes[..8].iter().all(|subject| photos.contains_key(subject)));
     assert!(probes[8..].iter().all(String::is_empty));
 }
 
 #[test]
 fn answers_are_those_of_a_full_sort() {
-    let synth = Synth {
-        faces: 700,
-        isolated: true,
-        ..small()
-    };
+    let synth = Synth { faces: 700, isolated: true, ..small() };
     let (folder, _) = write(&synth, Some(20), 2);
     let (_, faces) = npy::<f32>(&folder.path().join("embeddings.npy"));
     let (_, probes) = npy::<f32>(&folder.path().join("probes.npy"));
     let (_, truth) = npy::<i64>(&folder.path().join("truth.npy"));
     for (probe, answer) in probes.chunks(128).zip(truth.chunks(20)) {
-        let mut sorted: Vec<(f64, i64)> = (0..)
-            .zip(faces.chunks(128))
-            .map(|(row, face)| (cosine(probe, face), row))
-            .collect();
+        let mut sorted: Vec<(f64, i64)> =
+            (0..).zip(faces.chunks(128)).map(|(row, face)| (cosine(probe, face), row)).collect();
         sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
         for (&row, &(similarity, _)) in answer.iter().zip(&sorted) {
             let found = cosine(probe, &faces[row as usize * 128..][..128]);
@@ -146,9 +113,7 @@ fn mated_probes_resemble_their_person() {
 fn a_folder_that_holds_something_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-    let error = small()
-        .write(folder.path(), None, &Silent, &Cancel::new())
-        .unwrap_err();
+    let error = small().write(folder.path(), None, &Silent, &Cancel::new()).unwrap_err();
     assert!(matches!(error, SynthError::NotEmpty(_)), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -168,14 +133,8 @@ fn a_cancelled_gallery_leaves_nothing() {
 fn nonsense_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new");
-    let none = Synth {
-        faces: 0,
-        ..small()
-    };
-    let sizes = Synth {
-        subject_sizes: vec![3000],
-        ..small()
-    };
+    let none = Synth { faces: 0, ..small() };
+    let sizes = Synth { subject_sizes: vec![3000], ..small() };
     for (synth, truth) in [(none, None), (sizes, None), (small(), Some(2601))] {
         assert!(synth.write(&out, truth, &Silent, &Cancel::new()).is_err());
         assert!(!out.exists());

@@ -107,13 +107,7 @@ struct Best {
 
 impl Best {
     fn new(k: usize, margin: f32) -> Self {
-        Self {
-            k,
-            margin,
-            least: f32::NEG_INFINITY,
-            found: Vec::new(),
-            full: 2 * k + 64,
-        }
+        Self { k, margin, least: f32::NEG_INFINITY, found: Vec::new(), full: 2 * k + 64 }
     }
 
     fn add(&mut self, similarity: f32, face: u64) {
@@ -127,9 +121,8 @@ impl Best {
         if self.found.len() < self.k {
             return;
         }
-        let (_, &mut (kth, _), _) = self
-            .found
-            .select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
+        let (_, &mut (kth, _), _) =
+            self.found.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
         let least = kth - self.margin;
         self.least = least;
         self.found.retain(|&(similarity, _)| similarity >= least);
@@ -148,11 +141,8 @@ fn decide(
     let mut found = Vec::with_capacity(best.found.len());
     for (_, face) in best.found {
         let vector = read_rows(file, faces, face, 1)?;
-        let exact: f64 = probe
-            .iter()
-            .zip(&vector)
-            .map(|(&p, &v)| f64::from(p) * f64::from(v))
-            .sum();
+        let exact: f64 =
+            probe.iter().zip(&vector).map(|(&p, &v)| f64::from(p) * f64::from(v)).sum();
         found.push((exact, face));
     }
     found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

@@ -121,27 +121,27 @@ pub struct Attribute {
 
 /// The row of one face.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Face id.
-    pub face_id: u64,
+    pub(crate) face_id: u64,
     /// Path of the image as the manifest gives it.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The person, where known.
-    pub subject: Option<String>,
+    pub(crate) subject: Option<String>,
     /// Where the face came from.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// The caller's own id.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Where the face is in the image.
-    pub bounds: Option<Bounds>,
+    pub(crate) bounds: Option<Bounds>,
     /// Length of the embedding before it was normalised.
-    pub norm: f32,
+    pub(crate) norm: f32,
     /// BLAKE3 of the image file's bytes.
-    pub image_hash: Option<[u8; 32]>,
+    pub(crate) image_hash: Option<[u8; 32]>,
     /// The first face with the same photo and box, under another subject or source.
-    pub same_photo_as: Option<u64>,
+    pub(crate) same_photo_as: Option<u64>,
     /// One value an attribute.
-    pub values: Vec<Value>,
+    pub(crate) values: Vec<Value>,
 }
 
 /// The Arrow schema of a gallery with these attributes.
@@ -153,11 +153,7 @@ pub(crate) fn schema(attributes: &[Attribute]) -> Schema {
             column::IMAGE_HASH => DataType::FixedSizeBinary(32),
             _ => DataType::Float32,
         };
-        Field::new(
-            name,
-            data_type,
-            !matches!(i, column::FACE_ID | column::NORM),
-        )
+        Field::new(name, data_type, !matches!(i, column::FACE_ID | column::NORM))
     });
     let others = attributes
         .iter()

@@ -47,10 +47,8 @@ impl AttributeFile {
             .ok_or_else(|| damaged("its Arrow schema cannot be read"))?;
         let attributes =
             attributes_of(&schema).ok_or_else(|| damaged("its columns are not a gallery's"))?;
-        let blocks: Vec<Block> = footer
-            .recordBatches()
-            .map(|found| found.iter().copied().collect())
-            .unwrap_or_default();
+        let blocks: Vec<Block> =
+            footer.recordBatches().map(|found| found.iter().copied().collect()).unwrap_or_default();
         if blocks.len() != rows.div_ceil(BATCH_ROWS) {
             return Err(GalleryError::damaged(
                 path,
@@ -62,15 +60,7 @@ impl AttributeFile {
         }
         let decoder = FileDecoder::new(SchemaRef::new(schema), footer.version());
         let batches = blocks.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self {
-            path: path.to_owned(),
-            decoder,
-            attributes,
-            blocks,
-            batches,
-            rows,
-            data,
-        })
+        Ok(Self { path: path.to_owned(), decoder, attributes, blocks, batches, rows, data })
     }
 
     /// The columns that came from the manifest.
@@ -127,10 +117,7 @@ impl AttributeFile {
     pub(crate) fn row(&self, slot: u32) -> Result<Row, GalleryError> {
         let (batch, row) = self.locate(slot)?;
         if row >= batch.num_rows() {
-            return Err(GalleryError::damaged(
-                &self.path,
-                format!("it has no row {slot}"),
-            ));
+            return Err(GalleryError::damaged(&self.path, format!("it has no row {slot}")));
         }
         let number = |c: usize| {
             let array = batch.column(c).as_primitive_opt::<UInt64Type>()?;
@@ -143,12 +130,9 @@ impl AttributeFile {
         let text = |c: usize| self.text(c, slot).map(|found| found.map(str::to_owned));
         let edges = [0, 1, 2, 3].map(|i| float(column::BOX + i));
         let bounds = match edges {
-            [Some(left), Some(top), Some(right), Some(bottom)] => Some(Bounds {
-                left,
-                top,
-                right,
-                bottom,
-            }),
+            [Some(left), Some(top), Some(right), Some(bottom)] => {
+                Some(Bounds { left, top, right, bottom })
+            }
             _ => None,
         };
         let hashes = batch.column(column::IMAGE_HASH).as_fixed_size_binary_opt();
@@ -164,10 +148,7 @@ impl AttributeFile {
                 .filter(|hashes| hashes.is_valid(row))
                 .and_then(|hashes| hashes.value(row).try_into().ok()),
             same_photo_as: number(column::SAME_PHOTO_AS),
-            values: batch.columns()[OWN.len()..]
-                .iter()
-                .map(|c| value(c.as_ref(), row))
-                .collect(),
+            values: batch.columns()[OWN.len()..].iter().map(|c| value(c.as_ref(), row)).collect(),
         })
     }
 }
@@ -206,10 +187,7 @@ fn attributes_of(found: &Schema) -> Option<Vec<Attribute>> {
         .iter()
         .skip(OWN.len())
         .map(|field| {
-            Some(Attribute {
-                name: field.name().clone(),
-                kind: kind_of(field.data_type())?,
-            })
+            Some(Attribute { name: field.name().clone(), kind: kind_of(field.data_type())? })
         })
         .collect::<Option<_>>()?;
     (found.fields() == schema(&attributes).fields()).then_some(attributes)
@@ -237,13 +215,8 @@ fn checked_block(data: &Buffer, block: &Block, rows: usize) -> Option<Buffer> {
     };
     let whole = batch.compression().is_none()
         && batch.length() == rows as i64
-        && batch
-            .variadicBufferCounts()
-            .is_none_or(|counts| counts.is_empty())
-        && batch
-            .buffers()?
-            .iter()
-            .all(|buffer| fits(buffer.offset(), buffer.length()))
+        && batch.variadicBufferCounts().is_none_or(|counts| counts.is_empty())
+        && batch.buffers()?.iter().all(|buffer| fits(buffer.offset(), buffer.length()))
         && batch.nodes()?.iter().all(|node| {
             node.length() == rows as i64 && (0..=rows as i64).contains(&node.null_count())
         });

@@ -6,10 +6,7 @@ use super::*;
 
 fn attributes() -> Vec<Attribute> {
     [Kind::Bool, Kind::Int, Kind::Float, Kind::Date, Kind::Text]
-        .map(|kind| Attribute {
-            name: format!("its_{}", kind.name()),
-            kind,
-        })
+        .map(|kind| Attribute { name: format!("its_{}", kind.name()), kind })
         .to_vec()
 }
 
@@ -21,23 +18,14 @@ fn row(i: u64) -> Row {
         subject: (i % 5 != 0).then(|| format!("subject-{}", i % 7)),
         source: Some("archive.example".to_owned()),
         key: Some(format!("k{i}")),
-        bounds: known.then_some(Bounds {
-            left: 1.0,
-            top: 2.0,
-            right: 3.5,
-            bottom: 4.0,
-        }),
+        bounds: known.then_some(Bounds { left: 1.0, top: 2.0, right: 3.5, bottom: 4.0 }),
         norm: 1.5,
         image_hash: known.then_some([i as u8; 32]),
         same_photo_as: (i % 11 == 0).then_some(i / 2),
         values: vec![
             Value::Bool(known),
             Value::Int(-(i as i64)),
-            if known {
-                Value::Float(0.5)
-            } else {
-                Value::Null
-            },
+            if known { Value::Float(0.5) } else { Value::Null },
             Value::Date(19_000 + i as i32),
             Value::Text("größe".to_owned()),
         ],
@@ -66,12 +54,7 @@ fn read(bytes: &[u8], rows: usize) -> Result<Vec<Row>, crate::gallery::GalleryEr
 fn rows_come_back_over_several_batches() {
     let rows = BATCH_ROWS * 2 + 17;
     let found = read(&file(rows), rows).unwrap();
-    assert!(
-        found
-            .iter()
-            .enumerate()
-            .all(|(i, found)| *found == row(i as u64))
-    );
+    assert!(found.iter().enumerate().all(|(i, found)| *found == row(i as u64)));
 }
 
 #[test]

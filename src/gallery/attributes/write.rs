@@ -42,11 +42,7 @@ impl AttributeWriter {
 
     pub(crate) fn push(&mut self, row: Row) -> Result<(), GalleryError> {
         self.rows.push(row);
-        if self.rows.len() == BATCH_ROWS {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.rows.len() == BATCH_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), GalleryError> {
@@ -79,9 +75,7 @@ fn failed(path: &Path, error: ArrowError) -> GalleryError {
 
 fn columns(rows: &[Row], kinds: &[Kind]) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(super::OWN.len() + kinds.len());
-    columns.push(Arc::new(UInt64Array::from_iter_values(
-        rows.iter().map(|row| row.face_id),
-    )));
+    columns.push(Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.face_id))));
     columns.push(texts(rows, |row| row.image.as_deref()));
     columns.push(texts(rows, |row| row.subject.as_deref()));
     columns.push(texts(rows, |row| row.source.as_deref()));
@@ -93,8 +87,7 @@ fn columns(rows: &[Row], kinds: &[Kind]) -> Vec<ArrayRef> {
     columns.push(floats(rows, |row| Some(row.norm)));
     columns.push(hashes(rows));
     let mut same = UInt64Builder::with_capacity(rows.len());
-    rows.iter()
-        .for_each(|row| same.append_option(row.same_photo_as));
+    rows.iter().for_each(|row| same.append_option(row.same_photo_as));
     columns.push(Arc::new(same.finish()));
     for (i, &kind) in kinds.iter().enumerate() {
         columns.push(values(rows, i, kind));
@@ -110,8 +103,7 @@ fn texts<'a>(rows: &'a [Row], text: impl Fn(&'a Row) -> Option<&'a str>) -> Arra
 
 fn floats(rows: &[Row], float: impl Fn(&Row) -> Option<f32>) -> ArrayRef {
     let mut builder = Float32Builder::with_capacity(rows.len());
-    rows.iter()
-        .for_each(|row| builder.append_option(float(row)));
+    rows.iter().for_each(|row| builder.append_option(float(row)));
     Arc::new(builder.finish())
 }
 

@@ -143,25 +143,15 @@ pub enum EmbeddingsError {
 
 impl EmbeddingsError {
     pub(super) fn header(path: &Path, format: &'static str, reason: impl Into<String>) -> Self {
-        Self::Header {
-            path: path.to_owned(),
-            format,
-            reason: reason.into(),
-        }
+        Self::Header { path: path.to_owned(), format, reason: reason.into() }
     }
 
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
-        Self::Read {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Read { path: path.to_owned(), source }
     }
 
     pub(super) fn spool(path: &Path, source: io::Error) -> Self {
-        Self::Spool {
-            path: path.to_owned(),
-            source,
-        }
+        Self::Spool { path: path.to_owned(), source }
     }
 }
 

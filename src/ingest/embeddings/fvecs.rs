@@ -23,11 +23,7 @@ pub(super) fn open_fvecs(path: &Path, map: Mapping) -> Result<Matrix, Embeddings
     };
     let dims = i32::from_le_bytes(*dims);
     let dims = u64::try_from(dims).map_err(|_| {
-        EmbeddingsError::header(
-            path,
-            "fvecs",
-            format!("its first row has {dims} dimensions"),
-        )
+        EmbeddingsError::header(path, "fvecs", format!("its first row has {dims} dimensions"))
     })?;
     let dims = checked_dims(path, dims)?;
     let stride = 4 + 4 * dims;
@@ -43,11 +39,7 @@ pub(super) fn open_fvecs(path: &Path, map: Mapping) -> Result<Matrix, Embeddings
     let got = map.len() as u64;
     // The part of a row at the end is taken for one that was cut short.
     let expected = (map.len().div_ceil(stride) as u64).saturating_mul(stride as u64);
-    let wrong = || EmbeddingsError::Length {
-        path: path.to_owned(),
-        expected,
-        got,
-    };
+    let wrong = || EmbeddingsError::Length { path: path.to_owned(), expected, got };
     if got != expected {
         return Err(wrong());
     }
@@ -59,10 +51,7 @@ pub(super) fn read(matrix: &Matrix, row: u64, out: &mut [f32]) -> Result<(), Row
     let claimed = matrix.prefix(row).unwrap_or(0);
     match usize::try_from(claimed) {
         Ok(got) if got == matrix.dims() => matrix.read(row, out),
-        Ok(got) => Err(RowFault::WrongDims {
-            expected: matrix.dims(),
-            got,
-        }),
+        Ok(got) => Err(RowFault::WrongDims { expected: matrix.dims(), got }),
         Err(_) => Err(RowFault::Unreadable {
             reason: format!(
                 "the row says it has {claimed} dimensions, the first has {}",
@@ -84,11 +73,7 @@ pub(super) fn open_fbin(path: &Path, map: Mapping) -> Result<Matrix, EmbeddingsE
     let layout = Layout::packed(path, Number::little(Float::F32), 8, &shape, false)?;
     let got = map.len() as u64;
     let expected = layout.packed_len().saturating_add(8);
-    let wrong = || EmbeddingsError::Length {
-        path: path.to_owned(),
-        expected,
-        got,
-    };
+    let wrong = || EmbeddingsError::Length { path: path.to_owned(), expected, got };
     if got != expected {
         return Err(wrong());
     }

@@ -48,23 +48,15 @@ pub(super) fn open(
 
 fn parse(line: &[u8], field: &str, values: &mut Vec<f32>) -> Result<(), String> {
     if line.len() > MAX_LINE {
-        return Err(format!(
-            "the line has {} bytes; read are at most {MAX_LINE}",
-            line.len()
-        ));
+        return Err(format!("the line has {} bytes; read are at most {MAX_LINE}", line.len()));
     }
     let mut json = serde_json::Deserializer::from_slice(line);
-    Line { field, values }
-        .deserialize(&mut json)
-        .and_then(|()| json.end())
-        .map_err(|e| {
-            // The parser sees one line and calls it the first; the column alone is true.
-            let text = e.to_string();
-            let what = text
-                .rsplit_once(" at line ")
-                .map_or(&*text, |(what, _)| what);
-            format!("{what} (column {})", e.column())
-        })
+    Line { field, values }.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| {
+        // The parser sees one line and calls it the first; the column alone is true.
+        let text = e.to_string();
+        let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
+        format!("{what} (column {})", e.column())
+    })
 }
 
 /// Takes a line's numbers into `values`.

@@ -42,10 +42,7 @@ pub(super) struct Number {
 impl Number {
     /// Little-endian, as every format but npy has it.
     pub(super) fn little(float: Float) -> Self {
-        Self {
-            float,
-            big_endian: false,
-        }
+        Self { float, big_endian: false }
     }
 }
 
@@ -74,38 +71,24 @@ impl Layout {
             [columns] => (1, columns),
             [rows, columns] => (rows, columns),
             _ => {
-                return Err(EmbeddingsError::Shape {
-                    path: path.to_owned(),
-                    got: shape.to_vec(),
-                });
+                return Err(EmbeddingsError::Shape { path: path.to_owned(), got: shape.to_vec() });
             }
         };
         let dims = checked_dims(path, columns)?;
         let size = number.float.size();
         // MAX_DIMS bounds a row; by columns the stride grows with the rows and may overflow.
-        let across = usize::try_from(rows)
-            .ok()
-            .and_then(|rows| rows.checked_mul(size));
+        let across = usize::try_from(rows).ok().and_then(|rows| rows.checked_mul(size));
         let (row_stride, column_stride) = match (by_columns, across) {
             (false, _) => (dims * size, size),
             (true, Some(across)) => (size, across),
             (true, None) => (size, usize::MAX),
         };
-        Ok(Self {
-            number,
-            start,
-            rows,
-            dims,
-            row_stride,
-            column_stride,
-        })
+        Ok(Self { number, start, rows, dims, row_stride, column_stride })
     }
 
     /// Bytes that a densely packed array takes, [`u64::MAX`] where that is more than can be said.
     pub(super) fn packed_len(&self) -> u64 {
-        self.rows
-            .saturating_mul(self.dims as u64)
-            .saturating_mul(self.number.float.size() as u64)
+        self.rows.saturating_mul(self.dims as u64).saturating_mul(self.number.float.size() as u64)
     }
 
     /// One past the last byte that any row touches.
@@ -115,10 +98,7 @@ impl Layout {
         };
         let down = usize::try_from(last).ok()?.checked_mul(self.row_stride)?;
         let across = self.dims.checked_sub(1)?.checked_mul(self.column_stride)?;
-        self.start
-            .checked_add(down)?
-            .checked_add(across)?
-            .checked_add(self.number.float.size())
+        self.start.checked_add(down)?.checked_add(across)?.checked_add(self.number.float.size())
     }
 }
 
@@ -126,10 +106,7 @@ impl Layout {
 pub(super) fn checked_dims(path: &Path, dims: u64) -> Result<usize, EmbeddingsError> {
     match usize::try_from(dims) {
         Ok(dims) if (1..=MAX_DIMS).contains(&dims) => Ok(dims),
-        _ => Err(EmbeddingsError::Dims {
-            path: path.to_owned(),
-            got: dims,
-        }),
+        _ => Err(EmbeddingsError::Dims { path: path.to_owned(), got: dims }),
     }
 }
 

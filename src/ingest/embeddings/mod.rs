@@ -90,15 +90,9 @@ impl Embeddings {
             .or_else(|| Format::of_magic(&map))
             .ok_or_else(|| match stdin {
                 true => EmbeddingsError::UnknownInput,
-                false => EmbeddingsError::UnknownFormat {
-                    path: path.to_owned(),
-                },
+                false => EmbeddingsError::UnknownFormat { path: path.to_owned() },
             })?;
-        Ok(Self {
-            path: path.to_owned(),
-            format,
-            table: format.open(path, map, array)?,
-        })
+        Ok(Self { path: path.to_owned(), format, table: format.open(path, map, array)? })
     }
 
     /// Number of rows, bad ones included.
@@ -129,10 +123,7 @@ impl Embeddings {
             return Err(RowFault::NoSuchRow { row, rows });
         }
         if out.len() != dims {
-            return Err(RowFault::WrongDims {
-                expected: dims,
-                got: out.len(),
-            });
+            return Err(RowFault::WrongDims { expected: dims, got: out.len() });
         }
         match &self.table {
             Table::Matrix(matrix) => matrix.read(row, out),
@@ -213,10 +204,7 @@ impl Format {
         map: Mapping,
         array: Option<&str>,
     ) -> Result<Table, EmbeddingsError> {
-        let named = matches!(
-            self,
-            Self::Npz | Self::Safetensors | Self::Parquet | Self::JsonLines
-        );
+        let named = matches!(self, Self::Npz | Self::Safetensors | Self::Parquet | Self::JsonLines);
         if let (false, Some(name)) = (named, array) {
             return Err(EmbeddingsError::Unnamed {
                 path: path.to_owned(),

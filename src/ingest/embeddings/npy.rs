@@ -22,11 +22,7 @@ pub(super) fn open(path: &Path, map: Mapping) -> Result<Matrix, EmbeddingsError>
     let layout = layout(path, &map)?;
     let expected = (layout.start as u64).saturating_add(layout.packed_len());
     let got = map.len() as u64;
-    let wrong = || EmbeddingsError::Length {
-        path: path.to_owned(),
-        expected,
-        got,
-    };
+    let wrong = || EmbeddingsError::Length { path: path.to_owned(), expected, got };
     if got != expected {
         return Err(wrong());
     }
@@ -58,9 +54,7 @@ pub(super) fn header_len(path: &Path, prefix: &[u8]) -> Result<usize, Embeddings
         }
     };
     if text > MAX_HEADER {
-        return Err(bad(format!(
-            "its header takes {text} bytes; read are at most {MAX_HEADER}"
-        )));
+        return Err(bad(format!("its header takes {text} bytes; read are at most {MAX_HEADER}")));
     }
     Ok(before + text)
 }
@@ -71,9 +65,7 @@ pub(super) fn layout(path: &Path, bytes: &[u8]) -> Result<Layout, EmbeddingsErro
     let start = header_len(path, prefix)?;
     let before = if prefix.get(6) == Some(&1) { 10 } else { 12 };
     let bad = |reason: &str| EmbeddingsError::header(path, FORMAT, reason);
-    let text = bytes
-        .get(before..start)
-        .ok_or_else(|| bad("it ends within its header"))?;
+    let text = bytes.get(before..start).ok_or_else(|| bad("it ends within its header"))?;
     let text = std::str::from_utf8(text).map_err(|_| bad("its header is not text"))?;
     let header = Header::parse(text).map_err(bad)?;
     let number = number(header.descr).ok_or_else(|| EmbeddingsError::NotFloat {

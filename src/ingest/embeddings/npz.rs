@@ -76,14 +76,10 @@ fn choose(
             })
         }
         (None, [only]) => Ok(only.clone()),
-        (None, []) => Err(EmbeddingsError::NoArray {
-            path,
-            expected: "an array, as numpy.savez writes it",
-        }),
-        (None, _) => Err(EmbeddingsError::ManyArrays {
-            path,
-            names: names(),
-        }),
+        (None, []) => {
+            Err(EmbeddingsError::NoArray { path, expected: "an array, as numpy.savez writes it" })
+        }
+        (None, _) => Err(EmbeddingsError::ManyArrays { path, names: names() }),
     }
 }
 
@@ -93,11 +89,7 @@ fn check_len(path: &Path, layout: &Layout, got: u64) -> Result<(), EmbeddingsErr
     if got == expected {
         return Ok(());
     }
-    Err(EmbeddingsError::Length {
-        path: path.to_owned(),
-        expected,
-        got,
-    })
+    Err(EmbeddingsError::Length { path: path.to_owned(), expected, got })
 }
 
 /// Decompresses the numbers of an array of `size` bytes, as the archive says, and maps them.

@@ -80,9 +80,8 @@ fn decode(path: &Path, bytes: Bytes, name: Option<&str>) -> Result<SpooledRows, 
 /// Place of the column to read.
 fn choose(path: &Path, schema: &Schema, name: Option<&str>) -> Result<usize, EmbeddingsError> {
     let path = path.to_owned();
-    let lists: Vec<usize> = (0..schema.fields().len())
-        .filter(|&i| is_floats(schema.field(i).data_type()))
-        .collect();
+    let lists: Vec<usize> =
+        (0..schema.fields().len()).filter(|&i| is_floats(schema.field(i).data_type())).collect();
     let named = |i: &usize| schema.field(*i).name().clone();
     if let Some(name) = name {
         let Ok(found) = schema.index_of(name) else {
@@ -108,10 +107,7 @@ fn choose(path: &Path, schema: &Schema, name: Option<&str>) -> Result<usize, Emb
             path,
             expected: "a column of lists of float16, float32 or float64",
         }),
-        _ => Err(EmbeddingsError::ManyArrays {
-            path,
-            names: lists.iter().map(named).collect(),
-        }),
+        _ => Err(EmbeddingsError::ManyArrays { path, names: lists.iter().map(named).collect() }),
     }
 }
 

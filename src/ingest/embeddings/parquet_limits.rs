@@ -59,10 +59,8 @@ pub(super) fn check_column(
 ) -> Result<u64, String> {
     let mut longest = 0;
     for (at, group) in metadata.row_groups().iter().enumerate() {
-        let chunk = group
-            .columns()
-            .get(leaf)
-            .ok_or_else(|| format!("row group {at} lacks the column"))?;
+        let chunk =
+            group.columns().get(leaf).ok_or_else(|| format!("row group {at} lacks the column"))?;
         let rows = u64::try_from(group.num_rows())
             .map_err(|_| format!("row group {at} has {} rows", group.num_rows()))?;
         let values = check_pages(bytes, chunk, rows)?;
@@ -80,9 +78,7 @@ pub(super) fn check_column(
 
 /// Walks over the headers of a chunk's pages; returns the number of values they claim.
 fn check_pages(bytes: &Bytes, chunk: &ColumnChunkMetaData, rows: u64) -> Result<u64, String> {
-    let first = chunk
-        .dictionary_page_offset()
-        .unwrap_or(chunk.data_page_offset());
+    let first = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
     let inside = u64::try_from(first)
         .ok()
         .zip(u64::try_from(chunk.compressed_size()).ok())
@@ -356,10 +352,7 @@ mod tests {
         // What is not compressed is not copied.
         assert_eq!(walk(0, &huge, 5, false), Ok(()));
         assert!(walk(0, &[1], 5, true).is_err(), "a size below zero");
-        assert!(
-            walk(0, &[100], 8, true).is_err(),
-            "the part of another type"
-        );
+        assert!(walk(0, &[100], 8, true).is_err(), "the part of another type");
         assert!(walk(2, &[100], 5, true).is_err(), "an index page");
     }
 }

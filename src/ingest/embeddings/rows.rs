@@ -123,10 +123,7 @@ impl RowWriter {
             return Err(match (self.first_unusable, self.first_fault) {
                 (Some(got), _) => EmbeddingsError::Dims { path, got },
                 (None, Some(reason)) => EmbeddingsError::NoRows { path, reason },
-                (None, None) => EmbeddingsError::NoRows {
-                    path,
-                    reason: "it is empty".into(),
-                },
+                (None, None) => EmbeddingsError::NoRows { path, reason: "it is empty".into() },
             });
         };
         let map = |writer: BufWriter<File>| {
@@ -175,10 +172,7 @@ impl SpooledRows {
             });
         }
         if len != self.dims {
-            return Err(RowFault::WrongDims {
-                expected: self.dims,
-                got: len,
-            });
+            return Err(RowFault::WrongDims { expected: self.dims, got: len });
         }
         let numbers = bytes.as_chunks().0.get(..len).ok_or_else(lost)?;
         for (value, bytes) in out.iter_mut().zip(numbers) {

@@ -40,23 +40,15 @@ pub(super) fn open(
     let bad = |reason: &str| EmbeddingsError::header(path, FORMAT, reason);
     let len = header_len(&map).ok_or_else(|| bad("it ends within its header"))?;
     if len > MAX_HEADER {
-        return Err(bad(&format!(
-            "its header takes {len} bytes; read are at most {MAX_HEADER}"
-        )));
+        return Err(bad(&format!("its header takes {len} bytes; read are at most {MAX_HEADER}")));
     }
     let base = PREFIX + len;
-    let header = map
-        .get(PREFIX..base)
-        .ok_or_else(|| bad("it ends within its header"))?;
+    let header = map.get(PREFIX..base).ok_or_else(|| bad("it ends within its header"))?;
     // Parsing checks that tensors follow each other and are as long as their shapes say.
     let metadata: Metadata = serde_json::from_slice(header).map_err(|e| bad(&e.to_string()))?;
     let expected = (metadata.data_len() as u64).saturating_add(base as u64);
     let got = map.len() as u64;
-    let wrong = || EmbeddingsError::Length {
-        path: path.to_owned(),
-        expected,
-        got,
-    };
+    let wrong = || EmbeddingsError::Length { path: path.to_owned(), expected, got };
     if expected != got {
         return Err(wrong());
     }
@@ -80,20 +72,15 @@ fn choose<'a>(
     let names = metadata.offset_keys();
     let path = path.to_owned();
     if let Some(name) = name {
-        return metadata
-            .info(name)
-            .ok_or_else(|| EmbeddingsError::NoSuchArray {
-                path,
-                name: name.to_owned(),
-                names,
-            });
+        return metadata.info(name).ok_or_else(|| EmbeddingsError::NoSuchArray {
+            path,
+            name: name.to_owned(),
+            names,
+        });
     }
     let all: Vec<&TensorInfo> = names.iter().filter_map(|n| metadata.info(n)).collect();
-    let tables: Vec<&TensorInfo> = all
-        .iter()
-        .filter(|t| t.shape.len() == 2 && float(t.dtype).is_some())
-        .copied()
-        .collect();
+    let tables: Vec<&TensorInfo> =
+        all.iter().filter(|t| t.shape.len() == 2 && float(t.dtype).is_some()).copied().collect();
     match (&tables[..], &all[..]) {
         // A file's only tensor is meant, whatever its shape: the caller says what is wrong with it.
         ([only], _) | ([], [only]) => Ok(only),

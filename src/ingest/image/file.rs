@@ -20,10 +20,7 @@ pub(super) fn read(root: &Path, image: &str, max_bytes: u64) -> Result<Vec<u8>, 
     if !metadata.is_file() {
         return Err(ImageFault::NotAFile);
     }
-    let too_large = |bytes| ImageFault::TooLarge {
-        bytes,
-        limit: max_bytes,
-    };
+    let too_large = |bytes| ImageFault::TooLarge { bytes, limit: max_bytes };
     if metadata.len() > max_bytes {
         return Err(too_large(metadata.len()));
     }
@@ -31,9 +28,7 @@ pub(super) fn read(root: &Path, image: &str, max_bytes: u64) -> Result<Vec<u8>, 
     // One more than expected each: the read ends without growing the buffer, and a file that grew
     // meanwhile is found out.
     let mut bytes = Vec::with_capacity(metadata.len().saturating_add(1) as usize);
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     match bytes.len() as u64 {
         length if length > max_bytes => Err(too_large(length)),
         _ => Ok(bytes),
@@ -53,9 +48,7 @@ fn inside(root: &Path, image: &str) -> Result<PathBuf, ImageFault> {
             Component::RootDir | Component::Prefix(_) => return Err(ImageFault::OutsideFolder),
         }
     }
-    Ok(names
-        .iter()
-        .fold(root.to_path_buf(), |path, name| path.join(name)))
+    Ok(names.iter().fold(root.to_path_buf(), |path, name| path.join(name)))
 }
 
 fn unreadable(error: io::Error) -> ImageFault {
@@ -83,13 +76,7 @@ mod tests {
         ] {
             assert_eq!(inside(root, image).unwrap(), Path::new(expected), "{image}");
         }
-        for image in [
-            "/etc/passwd",
-            "..",
-            "../a.jpg",
-            "a/../../b.jpg",
-            "a/../../photos/b.jpg",
-        ] {
+        for image in ["/etc/passwd", "..", "../a.jpg", "a/../../b.jpg", "a/../../photos/b.jpg"] {
             let found = inside(root, image);
             assert!(matches!(found, Err(ImageFault::OutsideFolder)), "{image}");
         }
@@ -101,13 +88,7 @@ mod tests {
         fs::write(folder.path().join("a"), [7; 100]).unwrap();
         assert_eq!(read(folder.path(), "a", 100).unwrap(), [7; 100]);
         let found = read(folder.path(), "a", 99);
-        assert!(matches!(
-            found,
-            Err(ImageFault::TooLarge {
-                bytes: 100,
-                limit: 99
-            })
-        ));
+        assert!(matches!(found, Err(ImageFault::TooLarge { bytes: 100, limit: 99 })));
     }
 
     #[test]
@@ -120,10 +101,7 @@ mod tests {
         assert!(matches!(read(root, "", 9), Err(ImageFault::NotAFile)));
         assert!(matches!(read(root, "none", 9), Err(ImageFault::Missing)));
         assert!(matches!(read(root, "file/x", 9), Err(ImageFault::Missing)));
-        assert!(matches!(
-            read(root, "a\0b", 9),
-            Err(ImageFault::Unreadable(_))
-        ));
+        assert!(matches!(read(root, "a\0b", 9), Err(ImageFault::Unreadable(_))));
     }
 
     #[cfg(target_os = "linux")]
@@ -133,14 +111,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        assert!(matches!(
-            read(folder.path(), "pipe", 9),
-            Err(ImageFault::NotAFile)
-        ));
+        assert!(matches!(read(folder.path(), "pipe", 9), Err(ImageFault::NotAFile)));
         std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero")).unwrap();
-        assert!(matches!(
-            read(folder.path(), "zero", 9),
-            Err(ImageFault::NotAFile)
-        ));
+        assert!(matches!(read(folder.path(), "zero", 9), Err(ImageFault::NotAFile)));
     }
 }

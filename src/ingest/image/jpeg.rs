@@ -60,19 +60,10 @@ mod tests {
         let segment = [0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 1, 2, 0xFF, 0xD9];
         let scan = [0xFF, 0xC2, 0, 2, 0xFF, 0xDA, 0, 2, 9, 9, 0xFF, 0, 9];
         let mut bytes = [&segment[..], &scan[..]].concat();
-        let cut = Markers {
-            cut_short: true,
-            progressive: true,
-        };
+        let cut = Markers { cut_short: true, progressive: true };
         assert_eq!(markers(&bytes), cut);
         bytes.extend([0xFF, 0xD9, 1, 2, 3]);
-        assert_eq!(
-            markers(&bytes),
-            Markers {
-                cut_short: false,
-                ..cut
-            }
-        );
+        assert_eq!(markers(&bytes), Markers { cut_short: false, ..cut });
     }
 
     proptest! {

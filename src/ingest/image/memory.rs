@@ -35,10 +35,7 @@ impl Permit {
             let Some(left) = PATIENCE.checked_sub(start.elapsed()) else {
                 break;
             };
-            in_use = RETURNED
-                .wait_timeout(in_use, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            in_use = RETURNED.wait_timeout(in_use, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         *in_use = in_use.saturating_add(bytes);
         HOLDING.set(bytes > 0);

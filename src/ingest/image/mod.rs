@@ -21,9 +21,9 @@ mod thumbnail;
 
 use std::path::Path;
 
-use crate::gallery::Bounds;
 use super::pipeline::{self, Cancelled};
 use crate::Cancel;
+use crate::gallery::Bounds;
 
 pub use fault::ImageFault;
 
@@ -42,11 +42,7 @@ pub struct ImageLimits {
 
 impl Default for ImageLimits {
     fn default() -> Self {
-        Self {
-            max_bytes: 64 << 20,
-            max_pixels: 100_000_000,
-            max_memory: 1 << 30,
-        }
+        Self { max_bytes: 64 << 20, max_pixels: 100_000_000, max_memory: 1 << 30 }
     }
 }
 
@@ -74,25 +70,13 @@ pub fn load(root: &Path, image: &str, bounds: Option<&Bounds>, limits: &ImageLim
     let bytes = match file::read(root, image, limits.max_bytes) {
         Ok(bytes) => bytes,
         Err(fault) => {
-            return Photo {
-                hash: None,
-                thumbnail: None,
-                fault: Some(fault),
-            };
+            return Photo { hash: None, thumbnail: None, fault: Some(fault) };
         }
     };
     let hash = Some(*blake3::hash(&bytes).as_bytes());
     match thumbnail::make(&bytes, bounds, limits) {
-        Ok(thumbnail) => Photo {
-            hash,
-            thumbnail: Some(thumbnail),
-            fault: None,
-        },
-        Err(fault) => Photo {
-            hash,
-            thumbnail: None,
-            fault: Some(fault),
-        },
+        Ok(thumbnail) => Photo { hash, thumbnail: Some(thumbnail), fault: None },
+        Err(fault) => Photo { hash, thumbnail: None, fault: Some(fault) },
     }
 }
 

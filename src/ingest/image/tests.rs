@@ -70,18 +70,13 @@ fn thumbnail(photo: Photo) -> RgbImage {
         panic!("no thumbnail: {fault}");
     }
     let bytes = photo.thumbnail.expect("a thumbnail");
-    ::image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg)
-        .unwrap()
-        .into_rgb8()
+    ::image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg).unwrap().into_rgb8()
 }
 
 #[track_caller]
 fn assert_near(found: &Rgb<u8>, expected: [u8; 3]) {
     let near = |(a, b): (&u8, u8)| a.abs_diff(b) <= 20;
-    assert!(
-        found.0.iter().zip(expected).all(near),
-        "{found:?} is not {expected:?}"
-    );
+    assert!(found.0.iter().zip(expected).all(near), "{found:?} is not {expected:?}");
 }
 
 /// The colours in the middle of the four quarters.
@@ -124,10 +119,7 @@ fn every_kind_of_pixel_becomes_rgb() {
         (DynamicImage::from(image.to_luma8()), ImageFormat::Png),
         (DynamicImage::from(image.to_luma16()), ImageFormat::Png),
         (DynamicImage::from(image.to_luma_alpha8()), ImageFormat::Png),
-        (
-            DynamicImage::from(image.to_luma_alpha16()),
-            ImageFormat::Png,
-        ),
+        (DynamicImage::from(image.to_luma_alpha16()), ImageFormat::Png),
         (DynamicImage::from(image.to_rgb16()), ImageFormat::Png),
         (DynamicImage::from(image.to_rgba16()), ImageFormat::Png),
         (DynamicImage::from(image.to_rgb32f()), ImageFormat::Tiff),
@@ -147,9 +139,7 @@ fn jpeg(image: &RgbImage, change: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Ve
     let mut encoder = Encoder::new(&mut bytes, 90);
     change(&mut encoder);
     let (width, height) = (image.width() as u16, image.height() as u16);
-    encoder
-        .encode(image, width, height, ColorType::Rgb)
-        .unwrap();
+    encoder.encode(image, width, height, ColorType::Rgb).unwrap();
     bytes
 }
 
@@ -158,23 +148,17 @@ fn progressive_subsampled_and_cmyk_jpegs_are_read() {
     let image = quarters(300, 200);
     for bytes in [
         jpeg(&image, |encoder| encoder.set_progressive(true)),
-        jpeg(&image, |encoder| {
-            encoder.set_sampling_factor(SamplingFactor::F_2_2)
-        }),
+        jpeg(&image, |encoder| encoder.set_sampling_factor(SamplingFactor::F_2_2)),
         jpeg(&image, |encoder| encoder.set_restart_interval(3)),
     ] {
         let small = thumbnail(load_bytes(&bytes, None));
         assert_quarters(&small, [RED, GREEN, BLUE, GREY]);
     }
-    let inks: Vec<u8> = image
-        .pixels()
-        .flat_map(|Rgb([r, g, b])| [255 - r, 255 - g, 255 - b, 0])
-        .collect();
+    let inks: Vec<u8> =
+        image.pixels().flat_map(|Rgb([r, g, b])| [255 - r, 255 - g, 255 - b, 0]).collect();
     for colours in [ColorType::Cmyk, ColorType::CmykAsYcck] {
         let mut bytes = Vec::new();
-        Encoder::new(&mut bytes, 95)
-            .encode(&inks, 300, 200, colours)
-            .unwrap();
+        Encoder::new(&mut bytes, 95).encode(&inks, 300, 200, colours).unwrap();
         let small = thumbnail(load_bytes(&bytes, None));
         assert_quarters(&small, [RED, GREEN, BLUE, GREY]);
     }
@@ -182,9 +166,7 @@ fn progressive_subsampled_and_cmyk_jpegs_are_read() {
 
 #[test]
 fn what_is_transparent_lies_on_white() {
-    let image = RgbaImage::from_fn(200, 200, |x, _| {
-        Rgba([0, 0, 0, if x < 100 { 0 } else { 127 }])
-    });
+    let image = RgbaImage::from_fn(200, 200, |x, _| Rgba([0, 0, 0, if x < 100 { 0 } else { 127 }]));
     let image = DynamicImage::from(image);
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
         let small = thumbnail(load_bytes(&bytes_of(&image, format), None));
@@ -211,24 +193,12 @@ fn of_an_animation_the_first_frame_counts() {
 fn with_orientation(jpeg: &[u8], exif: u8, big_endian: bool) -> Vec<u8> {
     let mut segment = b"Exif\0\0".to_vec();
     let (order, tiff): (_, [&[u8]; 4]) = match big_endian {
-        true => (
-            b"MM",
-            [
-                &[0, 42, 0, 0, 0, 8],
-                &[0, 1],
-                &[1, 0x12, 0, 3, 0, 0, 0, 1],
-                &[0, exif, 0, 0],
-            ],
-        ),
-        false => (
-            b"II",
-            [
-                &[42, 0, 8, 0, 0, 0],
-                &[1, 0],
-                &[0x12, 1, 3, 0, 1, 0, 0, 0],
-                &[exif, 0, 0, 0],
-            ],
-        ),
+        true => {
+            (b"MM", [&[0, 42, 0, 0, 0, 8], &[0, 1], &[1, 0x12, 0, 3, 0, 0, 0, 1], &[0, exif, 0, 0]])
+        }
+        false => {
+            (b"II", [&[42, 0, 8, 0, 0, 0], &[1, 0], &[0x12, 1, 3, 0, 1, 0, 0, 0], &[exif, 0, 0, 0]])
+        }
     };
     segment.extend(order);
     segment.extend(tiff.concat());
@@ -262,11 +232,7 @@ fn photos_are_turned_upright() {
             assert_quarters(&small, expected);
         }
         // A box inside each quarter of the upright image shows that quarter's colour alone.
-        let (width, height) = if exif < 5 {
-            (320.0, 160.0)
-        } else {
-            (160.0, 320.0)
-        };
+        let (width, height) = if exif < 5 { (320.0, 160.0) } else { (160.0, 320.0) };
         for (n, colour) in expected.into_iter().enumerate() {
             let (left, top) = (width / 2.0 * (n % 2) as f32, height / 2.0 * (n / 2) as f32);
             let face = Bounds {
@@ -294,17 +260,9 @@ fn an_unknown_orientation_turns_nothing() {
 #[test]
 fn a_box_outside_is_told_with_both_figures() {
     let bytes = with_orientation(&jpeg(&quarters(320, 160), |_| {}), 6, false);
-    let face = Bounds {
-        left: 200.0,
-        top: 10.0,
-        right: 240.0,
-        bottom: 60.0,
-    };
+    let face = Bounds { left: 200.0, top: 10.0, right: 240.0, bottom: 60.0 };
     let fault = load_bytes(&bytes, Some(face)).fault.unwrap();
-    assert_eq!(
-        fault.to_string(),
-        "the box 200, 10 to 240, 60 lies outside the image of 160 x 320"
-    );
+    assert_eq!(fault.to_string(), "the box 200, 10 to 240, 60 lies outside the image of 160 x 320");
 }
 
 #[test]
@@ -334,9 +292,7 @@ fn changed_bytes_never_end_the_run() {
         for _ in 0..100 {
             let mut changed = bytes.clone();
             for _ in 0..3 {
-                random = random
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let place = (random >> 33) as usize % changed.len();
                 changed[place] = (random >> 20) as u8;
             }
@@ -362,25 +318,14 @@ fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
             (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg())
         })
     });
-    [
-        &(data.len() as u32).to_be_bytes()[..],
-        &body,
-        &sum.to_be_bytes(),
-    ]
-    .concat()
+    [&(data.len() as u32).to_be_bytes()[..], &body, &sum.to_be_bytes()].concat()
 }
 
 fn png_of(width: u32, height: u32) -> Vec<u8> {
     let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
     let header = [&size[..], &[16, 6, 0, 0, 0]].concat();
     let start: &[u8] = b"\x89PNG\r\n\x1a\n";
-    [
-        start,
-        &chunk(b"IHDR", &header),
-        &chunk(b"IDAT", &[0x78, 1]),
-        &chunk(b"IEND", &[]),
-    ]
-    .concat()
+    [start, &chunk(b"IHDR", &header), &chunk(b"IDAT", &[0x78, 1]), &chunk(b"IEND", &[])].concat()
 }
 
 fn gif_of(width: u16, height: u16) -> Vec<u8> {
@@ -392,14 +337,7 @@ fn gif_of(width: u16, height: u16) -> Vec<u8> {
 
 fn bmp_of(width: i32, height: i32) -> Vec<u8> {
     let start: &[u8] = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0";
-    [
-        start,
-        &width.to_le_bytes(),
-        &height.to_le_bytes(),
-        &[1, 0, 24, 0],
-        &[0; 24],
-    ]
-    .concat()
+    [start, &width.to_le_bytes(), &height.to_le_bytes(), &[1, 0, 24, 0], &[0; 24]].concat()
 }
 
 /// A TIFF whose one strip has the figures given as its tags' values.
@@ -433,10 +371,7 @@ fn tiff_sized(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn bombs_are_told_by_their_header() {
     let mut large = jpeg(&quarters(64, 64), |_| {});
-    let frame = large
-        .windows(2)
-        .position(|pair| pair == [0xFF, 0xC0])
-        .unwrap();
+    let frame = large.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     large[frame + 5..frame + 9].copy_from_slice(&[0xFF; 4]);
     for (bytes, expected) in [
         (png_of(60_000, 60_000), (60_000, 60_000)),
@@ -446,15 +381,8 @@ fn bombs_are_told_by_their_header() {
         (large, (65_535, 65_535)),
     ] {
         match fault(&bytes) {
-            ImageFault::TooManyPixels {
-                width,
-                height,
-                limit,
-            } => {
-                assert_eq!(
-                    (width, height, limit),
-                    (expected.0, expected.1, 100_000_000)
-                );
+            ImageFault::TooManyPixels { width, height, limit } => {
+                assert_eq!((width, height, limit), (expected.0, expected.1, 100_000_000));
             }
             other => panic!("{expected:?}: {other}"),
         }
@@ -481,26 +409,17 @@ fn absurd_headers_are_faults() {
 #[test]
 fn limits_are_told_with_both_figures() {
     let bytes = encoded(quarters(40, 30), ImageFormat::Png);
-    let limits = ImageLimits {
-        max_pixels: 1199,
-        ..ImageLimits::default()
-    };
+    let limits = ImageLimits { max_pixels: 1199, ..ImageLimits::default() };
     let photo = load_with(&bytes, None, &limits);
     assert!(photo.hash.is_some());
     assert_eq!(
         photo.fault.unwrap().to_string(),
         "the image has 40 x 30 = 1200 pixels, the limit is 1199"
     );
-    let limits = ImageLimits {
-        max_bytes: 10,
-        ..ImageLimits::default()
-    };
+    let limits = ImageLimits { max_bytes: 10, ..ImageLimits::default() };
     let photo = load_with(&bytes, None, &limits);
     assert!(photo.hash.is_none());
-    assert!(matches!(
-        photo.fault,
-        Some(ImageFault::TooLarge { limit: 10, .. })
-    ));
+    assert!(matches!(photo.fault, Some(ImageFault::TooLarge { limit: 10, .. })));
 }
 
 #[test]

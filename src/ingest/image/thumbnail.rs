@@ -37,10 +37,8 @@ pub(super) fn make(
     limits: &ImageLimits,
 ) -> Result<Vec<u8>, ImageFault> {
     // Decoders read what strangers wrote: one that panics costs its photo, not the build.
-    catch_unwind(AssertUnwindSafe(|| {
-        decode_and_shrink(bytes, bounds, limits)
-    }))
-    .unwrap_or_else(|panic| Err(ImageFault::Damaged(panicked(&*panic))))
+    catch_unwind(AssertUnwindSafe(|| decode_and_shrink(bytes, bounds, limits)))
+        .unwrap_or_else(|panic| Err(ImageFault::Damaged(panicked(&*panic))))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
@@ -48,10 +46,7 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!(
-        "the decoder panicked: {}",
-        text.unwrap_or("no reason given")
-    )
+    format!("the decoder panicked: {}", text.unwrap_or("no reason given"))
 }
 
 fn decode_and_shrink(
@@ -72,11 +67,7 @@ fn decode_and_shrink(
         return Err(ImageFault::Damaged("it has no pixels".to_owned()));
     }
     if u64::from(width) * u64::from(height) > limits.max_pixels {
-        return Err(ImageFault::TooManyPixels {
-            width,
-            height,
-            limit: limits.max_pixels,
-        });
+        return Err(ImageFault::TooManyPixels { width, height, limit: limits.max_pixels });
     }
     // Metadata that cannot be read says nothing about which way is up.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -133,10 +124,7 @@ fn region_of(
     let Some(&bounds) = bounds else {
         return Ok(Region::whole(width, height));
     };
-    let on_its_side = matches!(
-        orientation,
-        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH
-    );
+    let on_its_side = matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
     let (upright_width, upright_height) = match on_its_side {
         true => (height, width),
         false => (width, height),
@@ -144,11 +132,7 @@ fn region_of(
     bounds
         .region(MARGIN, upright_width, upright_height)
         .map(|region| stored(region, orientation, width, height))
-        .ok_or(ImageFault::BoxOutside {
-            bounds,
-            width: upright_width,
-            height: upright_height,
-        })
+        .ok_or(ImageFault::BoxOutside { bounds, width: upright_width, height: upright_height })
 }
 
 /// Maps a region of the upright image into the stored image of `width` x `height`.
@@ -168,12 +152,7 @@ fn stored(upright: Region, orientation: Orientation, width: u32, height: u32) ->
         Orientation::Rotate90FlipH => (y, x, down, across),
         Orientation::Rotate270FlipH => (x_far(y, down), y_far(x, across), down, across),
     };
-    Region {
-        x,
-        y,
-        width,
-        height,
-    }
+    Region { x, y, width, height }
 }
 
 /// Shrinks a region of an image to a thumbnail's size; what is smaller stays as it is.
@@ -182,9 +161,8 @@ fn shrink(large: &DynamicImage, region: &Region) -> Result<DynamicImage, ImageFa
     let scale = f64::from(LONGEST_SIDE.min(longest)) / f64::from(longest);
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     let mut small = DynamicImage::new(side(region.width), side(region.height), large.color());
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Hamming))
-        .crop(
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Hamming)).crop(
             f64::from(region.x),
             f64::from(region.y),
             f64::from(region.width),

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::ManifestError;
-use crate::gallery::{Kind, Value};
 use super::{Attribute, Bounds, Line, MAX_COLUMNS};
+use crate::gallery::{Kind, Value};
 
 /// Columns that the gallery adds itself.
 const RESERVED: [&str; 4] = ["face_id", "norm", "image_hash", "same_photo_as"];
@@ -53,28 +53,16 @@ impl Columns {
             return Err(ManifestError::TooManyColumns { path: path() });
         }
         if name.trim().is_empty() {
-            return Err(ManifestError::Unnamed {
-                path: path(),
-                place: place + 1,
-            });
+            return Err(ManifestError::Unnamed { path: path(), place: place + 1 });
         }
         if name.trim() != name {
-            return Err(ManifestError::Padded {
-                path: path(),
-                column: column(),
-            });
+            return Err(ManifestError::Padded { path: path(), column: column() });
         }
         if RESERVED.contains(&name) {
-            return Err(ManifestError::Reserved {
-                path: path(),
-                column: column(),
-            });
+            return Err(ManifestError::Reserved { path: path(), column: column() });
         }
         if self.places.insert(column(), place).is_some() {
-            return Err(ManifestError::Duplicate {
-                path: path(),
-                column: column(),
-            });
+            return Err(ManifestError::Duplicate { path: path(), column: column() });
         }
         self.names.push(column());
         Ok(place)
@@ -134,15 +122,7 @@ impl Layout {
             .zip(kinds)
             .enumerate()
             .filter(|(_, (name, _))| Role::of(name) == Role::Attribute)
-            .map(|(place, (name, &kind))| {
-                (
-                    place,
-                    Attribute {
-                        name: name.clone(),
-                        kind,
-                    },
-                )
-            })
+            .map(|(place, (name, &kind))| (place, Attribute { name: name.clone(), kind }))
             .unzip();
         Self {
             row: columns.place("row"),
@@ -222,12 +202,7 @@ impl Layout {
         if top >= bottom {
             return Err(format!("box_top {top} is not above box_bottom {bottom}"));
         }
-        Ok(Some(Bounds {
-            left,
-            top,
-            right,
-            bottom,
-        }))
+        Ok(Some(Bounds { left, top, right, bottom }))
     }
 }
 
@@ -237,11 +212,7 @@ fn row_of(text: Option<&str>) -> Result<u64, String> {
     };
     let digits = text.trim();
     // u64's own parser would take a sign.
-    let row = if digits.bytes().all(|b| b.is_ascii_digit()) {
-        digits.parse().ok()
-    } else {
-        None
-    };
+    let row = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None };
     row.ok_or_else(|| format!("the row is {}, expected a whole number from 0", shown(text)))
 }
 

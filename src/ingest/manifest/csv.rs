@@ -14,9 +14,9 @@ use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{Input, MAX_RECORD, Source};
-use crate::gallery::{Kind, Value};
-use super::value::{parse};
+use super::value::parse;
 use super::{Line, Scan};
+use crate::gallery::{Kind, Value};
 
 const BUFFER: usize = 1 << 16;
 
@@ -28,17 +28,11 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
     while let Some(record) = reader.read()? {
         lines += 1;
         if let Ok(fields) = record {
-            forms
-                .iter_mut()
-                .zip(fields)
-                .for_each(|(f, field)| f.add(field));
+            forms.iter_mut().zip(fields).for_each(|(f, field)| f.add(field));
         }
     }
     let kinds: Vec<Kind> = forms.into_iter().map(Forms::kind).collect();
-    Ok(Scan {
-        layout: Layout::new(columns, &kinds),
-        lines,
-    })
+    Ok(Scan { layout: Layout::new(columns, &kinds), lines })
 }
 
 /// A CSV file behind its header.
@@ -52,21 +46,14 @@ pub(super) struct Csv {
 impl Csv {
     /// Reads the header line.
     pub(super) fn open(path: &Path, input: Input) -> Result<(Self, Columns), ManifestError> {
-        let from = Metered {
-            from: input.into_read(),
-            left: 0,
-        };
+        let from = Metered { from: input.into_read(), left: 0 };
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER)
             .from_reader(from);
-        let mut csv = Self {
-            path: path.to_path_buf(),
-            reader,
-            record: StringRecord::new(),
-            width: 0,
-        };
+        let mut csv =
+            Self { path: path.to_path_buf(), reader, record: StringRecord::new(), width: 0 };
         let advance = csv.advance()?;
         let path = || path.to_path_buf();
         match advance {
@@ -86,10 +73,7 @@ impl Csv {
             Advance::Record if self.record.len() == self.width => Some(Ok(&self.record)),
             Advance::Record => {
                 let found = self.record.len();
-                Some(Err(format!(
-                    "{found} fields, the header has {}",
-                    self.width
-                )))
+                Some(Err(format!("{found} fields, the header has {}", self.width)))
             }
         })
     }
@@ -109,10 +93,7 @@ impl Csv {
         // The reader may hold a buffer's worth of the record before it asks for more.
         self.reader.get_mut().left = MAX_RECORD + BUFFER;
         let read = self.reader.read_record(&mut self.record);
-        let too_long = || ManifestError::TooLong {
-            path: self.path.clone(),
-            line: begin.line(),
-        };
+        let too_long = || ManifestError::TooLong { path: self.path.clone(), line: begin.line() };
         let length = self.reader.position().byte().saturating_sub(begin.byte());
         if length > MAX_RECORD as u64 {
             return Err(too_long());
@@ -123,16 +104,12 @@ impl Csv {
             Err(error) => match error.into_kind() {
                 ErrorKind::Utf8 { .. } => Ok(Advance::NotUtf8),
                 _ if self.reader.get_ref().left == 0 => Err(too_long()),
-                ErrorKind::Io(source) => Err(ManifestError::Read {
-                    path: self.path.clone(),
-                    source,
-                }),
+                ErrorKind::Io(source) => {
+                    Err(ManifestError::Read { path: self.path.clone(), source })
+                }
                 other => {
                     let source = io::Error::other(format!("{other:?}"));
-                    Err(ManifestError::Read {
-                        path: self.path.clone(),
-                        source,
-                    })
+                    Err(ManifestError::Read { path: self.path.clone(), source })
                 }
             },
         }
@@ -150,10 +127,7 @@ fn header(path: &Path, record: &StringRecord) -> Result<Columns, ManifestError> 
     if record.len() == 1
         && let Some(found) = record[0].chars().find(|c| matches!(c, ';' | '\t'))
     {
-        return Err(ManifestError::Separator {
-            path: path.to_path_buf(),
-            found,
-        });
+        return Err(ManifestError::Separator { path: path.to_path_buf(), found });
     }
     // Without a known name among them, a number or a day is a sign that the header was left out.
     if record.iter().all(|name| Role::of(name) == Role::Attribute) {
@@ -164,10 +138,7 @@ fn header(path: &Path, record: &StringRecord) -> Result<Columns, ManifestError> 
         };
         if let Some(cell) = record.iter().find(is_value) {
             let cell = cell.to_owned();
-            return Err(ManifestError::NoHeader {
-                path: path.to_path_buf(),
-                cell,
-            });
+            return Err(ManifestError::NoHeader { path: path.to_path_buf(), cell });
         }
     }
     Columns::of(path, record)
@@ -177,11 +148,7 @@ struct Fields<'a>(&'a StringRecord);
 
 impl Cells for Fields<'_> {
     fn text(&self, place: usize) -> Result<Option<Cow<'_, str>>, String> {
-        Ok(self
-            .0
-            .get(place)
-            .filter(|text| !text.is_empty())
-            .map(Cow::Borrowed))
+        Ok(self.0.get(place).filter(|text| !text.is_empty()).map(Cow::Borrowed))
     }
 
     fn value(&self, place: usize, kind: Kind) -> Result<Value, String> {

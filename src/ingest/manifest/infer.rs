@@ -3,9 +3,9 @@
 //! In come the texts of a column one by one, in any order; out goes the one [`Kind`] that holds all
 //! of them without loss. Nothing is kept but a byte a column.
 
-use crate::gallery::date;
-use crate::gallery::{Kind};
 use super::value::{bool_of, float_of, int_of};
+use crate::gallery::Kind;
+use crate::gallery::date;
 
 const BOOL: u8 = 1;
 const INT: u8 = 2;
@@ -48,11 +48,7 @@ impl Forms {
     }
 
     fn of_text(text: &str) -> u8 {
-        if date::parse(text).is_some() {
-            DATE
-        } else {
-            TEXT
-        }
+        if date::parse(text).is_some() { DATE } else { TEXT }
     }
 
     /// Whether no further cell can change the kind.

@@ -17,9 +17,9 @@ use super::columns::{Cells, Columns, Layout};
 use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{BOM, Input, LineRead, MAX_RECORD, Source, read_line};
-use crate::gallery::{Kind, Value};
-use super::value::{parse};
+use super::value::parse;
 use super::{Line, Scan};
+use crate::gallery::{Kind, Value};
 
 /// Reads every line once: which columns there are, what they hold and how many lines there are.
 pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
@@ -30,9 +30,7 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
     let mut lines = 0;
     while let Some(text) = reader.read()? {
         if lines == 0 && text.as_ref().is_ok_and(|text| text.starts_with('[')) {
-            return Err(ManifestError::JsonArray {
-                path: path.to_path_buf(),
-            });
+            return Err(ManifestError::JsonArray { path: path.to_path_buf() });
         }
         lines += 1;
         for (name, cell) in text.and_then(object).unwrap_or_default() {
@@ -52,15 +50,10 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
         }
     }
     if lines == 0 {
-        return Err(ManifestError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(ManifestError::Empty { path: path.to_path_buf() });
     }
     let kinds: Vec<Kind> = forms.into_iter().map(Forms::kind).collect();
-    Ok(Scan {
-        layout: Layout::new(columns, &kinds),
-        lines,
-    })
+    Ok(Scan { layout: Layout::new(columns, &kinds), lines })
 }
 
 /// A file of JSON lines.
@@ -84,12 +77,8 @@ impl JsonLines {
     /// The next line that is not blank: None at the end, the reason if it is to be rejected.
     fn read(&mut self) -> Result<Option<Result<&str, String>>, ManifestError> {
         loop {
-            let read = read_line(&mut self.from, &mut self.line).map_err(|source| {
-                ManifestError::Read {
-                    path: self.path.clone(),
-                    source,
-                }
-            })?;
+            let read = read_line(&mut self.from, &mut self.line)
+                .map_err(|source| ManifestError::Read { path: self.path.clone(), source })?;
             let first = !std::mem::replace(&mut self.begun, true);
             match read {
                 LineRead::End => return Ok(None),
@@ -106,9 +95,7 @@ impl JsonLines {
             }
         }
         let text = str::from_utf8(self.line.trim_ascii());
-        Ok(Some(text.map_err(|_| {
-            "not UTF-8; save the manifest as UTF-8".into()
-        })))
+        Ok(Some(text.map_err(|_| "not UTF-8; save the manifest as UTF-8".into())))
     }
 
     /// The next line, put together as `layout` says.
@@ -157,9 +144,7 @@ fn object(line: &str) -> Result<Vec<(String, Cell<'_>)>, String> {
     }
     drop(names);
     let cells = fields.0.into_iter();
-    cells
-        .map(|(name, raw)| Ok((name, Cell::of(raw)?)))
-        .collect()
+    cells.map(|(name, raw)| Ok((name, Cell::of(raw)?))).collect()
 }
 
 impl<'a> Cell<'a> {
@@ -223,9 +208,7 @@ impl Cells for Fields<'_> {
             Some(Cell::Text(text)) => text,
             Some(Cell::Nested(_)) => return Err("a list or an object, expected a text".into()),
         };
-        Ok(Some(text)
-            .filter(|text| !text.is_empty())
-            .map(Cow::Borrowed))
+        Ok(Some(text).filter(|text| !text.is_empty()).map(Cow::Borrowed))
     }
 
     fn value(&self, place: usize, kind: Kind) -> Result<Value, String> {

@@ -33,10 +33,10 @@ use std::iter::FusedIterator;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::gallery::{Attribute, Bounds, Kind, Value};
 use columns::Layout;
 pub use error::{LineFault, ManifestError};
 use source::{Format, Source};
-pub use crate::gallery::{Attribute, Bounds, Kind, Value};
 
 /// The most columns a manifest may have, known ones included.
 pub const MAX_COLUMNS: usize = 1000;
@@ -91,12 +91,7 @@ impl Manifest {
             Format::JsonLines => json_lines::scan(&source),
             Format::Parquet => parquet::scan(&source),
         }?;
-        Ok(Self {
-            source,
-            format,
-            layout: Arc::new(layout),
-            lines,
-        })
+        Ok(Self { source, format, layout: Arc::new(layout), lines })
     }
 
     /// Number of data lines, those at fault included.

@@ -28,9 +28,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
 use super::source::{Input, MAX_RECORD, Source};
-use crate::gallery::{Kind, Value};
 use super::{Line, Scan};
 use crate::gallery::date;
+use crate::gallery::{Kind, Value};
 
 const BATCH: usize = 1024;
 
@@ -56,15 +56,9 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
     }
     if lines != parquet.rows {
         let reason = format!("it holds {lines} rows, its footer says {}", parquet.rows);
-        return Err(ManifestError::Parquet {
-            path: parquet.path,
-            reason,
-        });
+        return Err(ManifestError::Parquet { path: parquet.path, reason });
     }
-    Ok(Scan {
-        layout: Layout::new(columns, &kinds),
-        lines,
-    })
+    Ok(Scan { layout: Layout::new(columns, &kinds), lines })
 }
 
 /// A Parquet file, read batch by batch.
@@ -101,22 +95,13 @@ impl Parquet {
             .with_batch_size(BATCH)
             .build()
             .map_err(failed)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            schema,
-            rows,
-            reader,
-            batch: None,
-            next: 0,
-        })
+        Ok(Self { path: path.to_path_buf(), schema, rows, reader, batch: None, next: 0 })
     }
 
     /// The next batch; after an error there is nothing more to be read.
     fn batch(&mut self) -> Result<Option<RecordBatch>, ManifestError> {
         let (path, reader) = (&self.path, &mut self.reader);
-        caught(path, || {
-            reader.next().transpose().map_err(|e| damaged(path, &e))
-        })
+        caught(path, || reader.next().transpose().map_err(|e| damaged(path, &e)))
     }
 
     /// The next line, put together as `layout` says.
@@ -129,10 +114,7 @@ impl Parquet {
             if let Some(batch) = &self.batch
                 && self.next < batch.num_rows()
             {
-                let cells = Row {
-                    batch,
-                    row: self.next,
-                };
+                let cells = Row { batch, row: self.next };
                 self.next += 1;
                 return Ok(Some(layout.line(number, &cells)));
             }
@@ -153,18 +135,12 @@ fn caught<T>(
     // What the step may leave half done is not used again: every caller gives up at an error.
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
         let reason = "it is damaged".to_owned();
-        Err(ManifestError::Parquet {
-            path: path.to_path_buf(),
-            reason,
-        })
+        Err(ManifestError::Parquet { path: path.to_path_buf(), reason })
     })
 }
 
 fn damaged(path: &Path, error: &dyn std::error::Error) -> ManifestError {
-    ManifestError::Parquet {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
-    }
+    ManifestError::Parquet { path: path.to_path_buf(), reason: error.to_string() }
 }
 
 /// The type of the values, whether they stand in a dictionary or not.
@@ -194,19 +170,18 @@ fn kind_of(path: &Path, field: &Field) -> Result<Kind, ManifestError> {
         Role::Box => matches!(kind, Some(Kind::Int | Kind::Float | Kind::Text)),
         Role::Text | Role::Attribute => true,
     };
-    kind.filter(|_| fits)
-        .ok_or_else(|| ManifestError::ColumnType {
-            path: path.to_path_buf(),
-            column: field.name().clone(),
-            got: data_type.to_string(),
-            expected: match role {
-                Role::Row => "integers",
-                Role::Box => "numbers",
-                Role::Text | Role::Attribute => {
-                    "bool, integers, floats, date32, timestamp or utf8 (plain or in a dictionary)"
-                }
-            },
-        })
+    kind.filter(|_| fits).ok_or_else(|| ManifestError::ColumnType {
+        path: path.to_path_buf(),
+        column: field.name().clone(),
+        got: data_type.to_string(),
+        expected: match role {
+            Role::Row => "integers",
+            Role::Box => "numbers",
+            Role::Text | Role::Attribute => {
+                "bool, integers, floats, date32, timestamp or utf8 (plain or in a dictionary)"
+            }
+        },
+    })
 }
 
 /// The schema to read with: dictionaries resolved, every text a view.
@@ -244,9 +219,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn native<T: ArrowPrimitiveType>(&self, array: &dyn Array) -> Option<T::Native> {
-        array
-            .as_primitive_opt::<T>()
-            .map(|array| array.value(self.row))
+        array.as_primitive_opt::<T>().map(|array| array.value(self.row))
     }
 
     fn scalar(&self, place: usize) -> Result<Scalar<'_>, String> {
@@ -258,9 +231,7 @@ impl Row<'_> {
         let int = |int: i64| Scalar::Int(int);
         let scalar = match array.data_type() {
             T::Null => Some(Scalar::Null),
-            T::Boolean => array
-                .as_boolean_opt()
-                .map(|a| Scalar::Bool(a.value(self.row))),
+            T::Boolean => array.as_boolean_opt().map(|a| Scalar::Bool(a.value(self.row))),
             T::Int8 => self.native::<Int8Type>(array).map(|i| int(i.into())),
             T::Int16 => self.native::<Int16Type>(array).map(|i| int(i.into())),
             T::Int32 => self.native::<Int32Type>(array).map(|i| int(i.into())),
@@ -271,30 +242,23 @@ impl Row<'_> {
             T::UInt64 => self
                 .native::<UInt64Type>(array)
                 .map(|i| i64::try_from(i).map_or(Scalar::Large(i), Scalar::Int)),
-            T::Float16 => self
-                .native::<Float16Type>(array)
-                .map(|f| Scalar::Float(f.into())),
-            T::Float32 => self
-                .native::<Float32Type>(array)
-                .map(|f| Scalar::Float(f.into())),
+            T::Float16 => self.native::<Float16Type>(array).map(|f| Scalar::Float(f.into())),
+            T::Float32 => self.native::<Float32Type>(array).map(|f| Scalar::Float(f.into())),
             T::Float64 => self.native::<Float64Type>(array).map(Scalar::Float),
             T::Date32 => self.native::<Date32Type>(array).map(Scalar::Date),
             T::Timestamp(unit, zone) => {
                 let utc = zone.is_some();
                 return self.time(array, *unit, utc).map(|t| Scalar::Text(t.into()));
             }
-            _ => array
-                .as_string_view_opt()
-                .map(|a| Scalar::Text(a.value(self.row).into())),
+            _ => array.as_string_view_opt().map(|a| Scalar::Text(a.value(self.row).into())),
         };
         match scalar {
             // pandas writes a missing number as NaN.
             Some(Scalar::Float(f)) if f.is_nan() => Ok(Scalar::Null),
             Some(Scalar::Text(text)) if text.is_empty() => Ok(Scalar::Null),
-            Some(Scalar::Text(text)) if text.len() > MAX_RECORD => Err(format!(
-                "a text of {} bytes, at most {MAX_RECORD} are read",
-                text.len()
-            )),
+            Some(Scalar::Text(text)) if text.len() > MAX_RECORD => {
+                Err(format!("a text of {} bytes, at most {MAX_RECORD} are read", text.len()))
+            }
             Some(scalar) => Ok(scalar),
             None => Err(format!("cannot read a value of type {}", array.data_type())),
         }

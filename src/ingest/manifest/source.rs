@@ -56,10 +56,7 @@ impl Input {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<(Self, Format), ManifestError> {
-        let failed = |source| ManifestError::Read {
-            path: path.to_path_buf(),
-            source,
-        };
+        let failed = |source| ManifestError::Read { path: path.to_path_buf(), source };
         let (place, format) = if path.as_os_str() == spool::STDIN {
             spooled(io::stdin().lock()).map_err(failed)?
         } else {
@@ -81,19 +78,14 @@ impl Source {
 
     /// Begins a pass.
     pub(super) fn input(&self) -> Result<Input, ManifestError> {
-        let failed = |source| ManifestError::Read {
-            path: self.path.clone(),
-            source,
-        };
+        let failed = |source| ManifestError::Read { path: self.path.clone(), source };
         match &self.place {
             Place::Spool(bytes) => Ok(Input::Spool(bytes.clone())),
             Place::File(len, modified) => {
                 let file = File::open(&self.path).map_err(failed)?;
                 let metadata = file.metadata().map_err(failed)?;
                 if metadata.len() != *len || metadata.modified().ok() != *modified {
-                    return Err(ManifestError::Changed {
-                        path: self.path.clone(),
-                    });
+                    return Err(ManifestError::Changed { path: self.path.clone() });
                 }
                 Ok(Input::File(file))
             }
@@ -106,17 +98,12 @@ impl Source {
 }
 
 fn format_of_name(path: &Path) -> Result<Format, ManifestError> {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "csv" => Ok(Format::Csv),
         "jsonl" | "ndjson" | "json" => Ok(Format::JsonLines),
         "parquet" => Ok(Format::Parquet),
-        _ => Err(ManifestError::Format {
-            path: path.to_path_buf(),
-        }),
+        _ => Err(ManifestError::Format { path: path.to_path_buf() }),
     }
 }
 
@@ -203,9 +190,7 @@ mod tests {
         ] {
             let (place, found) = spooled(bytes).unwrap();
             assert_eq!(found, format);
-            let Place::Spool(spool) = place else {
-                panic!("no spool")
-            };
+            let Place::Spool(spool) = place else { panic!("no spool") };
             assert_eq!(spool, bytes);
         }
     }

@@ -12,9 +12,7 @@ pub(super) fn parse(text: &str, kind: Kind) -> Option<Value> {
         _ if text.is_empty() => Some(Value::Null),
         Kind::Bool => bool_of(text).map(Value::Bool),
         Kind::Int => int_of(text).map(Value::Int),
-        Kind::Float => float_of(text)
-            .or_else(|| int_of(text).map(|i| i as f64))
-            .map(Value::Float),
+        Kind::Float => float_of(text).or_else(|| int_of(text).map(|i| i as f64)).map(Value::Float),
         Kind::Date => date::parse(text).map(Value::Date),
         Kind::Text => Some(Value::Text(text.to_owned())),
     }
@@ -76,18 +74,10 @@ mod tests {
 
     #[test]
     fn integers_are_those_that_are_written_back_the_same() {
-        for text in [
-            "0",
-            "7",
-            "-1",
-            "9223372036854775807",
-            "-9223372036854775808",
-        ] {
+        for text in ["0", "7", "-1", "9223372036854775807", "-9223372036854775808"] {
             assert_eq!(int_of(text).map(|i| i.to_string()).as_deref(), Some(text));
         }
-        for text in [
-            "", "-", "+1", "007", "-0", "-01", "1.", "1e3", " 1", "1 ", "1_000", "٣",
-        ] {
+        for text in ["", "-", "+1", "007", "-0", "-01", "1.", "1e3", " 1", "1 ", "1_000", "٣"] {
             assert_eq!(int_of(text), None, "{text}");
         }
         assert_eq!(int_of("9223372036854775808"), None);

@@ -11,20 +11,14 @@ pub(super) fn telling() -> Vec<(&'static str, Vec<u8>)> {
     let array = npy(&rows, "<f4", npyz::Order::C);
     let stored = npz(&[("a", array.clone())], zip::CompressionMethod::Stored);
     let deflated = npz(&[("a", array.clone())], zip::CompressionMethod::Deflated);
-    let columns = parquet(
-        &[("v", floats(&rows))],
-        ::parquet::basic::Compression::SNAPPY,
-    );
+    let columns = parquet(&[("v", floats(&rows))], ::parquet::basic::Compression::SNAPPY);
     vec![
         ("npy", array),
         ("npz", stored),
         ("npz", deflated),
         ("parquet", columns),
         ("parquet", second_version(&rows)),
-        (
-            "safetensors",
-            tensors(&[("a", &rows, ::safetensors::Dtype::F32)]),
-        ),
+        ("safetensors", tensors(&[("a", &rows, ::safetensors::Dtype::F32)])),
         ("JSON lines", b"\n [1,-2.5]\n[0.5,4]\n[-7.5,8]".to_vec()),
     ]
 }

@@ -4,9 +4,7 @@ use super::*;
 use crate::MAX_DIMS;
 
 fn lines(rows: &[Vec<f32>]) -> String {
-    rows.iter()
-        .map(|row| serde_json::to_string(row).unwrap() + "\n")
-        .collect()
+    rows.iter().map(|row| serde_json::to_string(row).unwrap() + "\n").collect()
 }
 
 proptest! {
@@ -29,10 +27,7 @@ fn bad_lines_are_faults_of_their_rows() {
                 [1,2,3]\n[]\nnull\n{\"embedding\": null}\n[1e999, 0]\n\u{ff}\n[1,2] 3\n\
                 {\"embedding\":[1,1],\"embedding\":[2,2]}\n[1e300, 5]\n\n \n";
     // The one byte that is no UTF-8.
-    let bytes: Vec<u8> = text
-        .chars()
-        .map(|c| u8::try_from(u32::from(c)).unwrap())
-        .collect();
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     let rows = read_all(&open("a.jsonl", &bytes, None).unwrap());
     assert_eq!(rows.len(), 16);
     let reason = |row: usize, part: &str| match &rows[row] {
@@ -74,13 +69,7 @@ fn long_lines_are_faults_and_not_parsed() {
     assert_eq!(rows[2], Ok(vec![2.0]));
     let wide = format!("[1]\n[{}1]\n", "1,".repeat(MAX_DIMS));
     let rows = read_all(&open("a.jsonl", wide.as_bytes(), None).unwrap());
-    assert_eq!(
-        rows[1],
-        Err(RowFault::WrongDims {
-            expected: 1,
-            got: MAX_DIMS + 1
-        })
-    );
+    assert_eq!(rows[1], Err(RowFault::WrongDims { expected: 1, got: MAX_DIMS + 1 }));
 }
 
 #[test]

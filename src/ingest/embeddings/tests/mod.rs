@@ -45,10 +45,7 @@ fn read_all(embeddings: &Embeddings) -> Vec<Result<Vec<f32>, RowFault>> {
 
 fn rows_of(name: &str, bytes: &[u8], array: Option<&str>) -> Vec<Vec<f32>> {
     let embeddings = open(name, bytes, array).unwrap();
-    read_all(&embeddings)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .unwrap()
+    read_all(&embeddings).into_iter().collect::<Result<_, _>>().unwrap()
 }
 
 /// A table of small whole and half numbers, which every kind of float holds exactly.
@@ -73,17 +70,8 @@ fn embeddings_cross_threads() {
 #[test]
 fn reading_is_checked() {
     let e = open("a.jsonl", b"[1,2]\n", None).unwrap();
-    assert_eq!(
-        e.read(1, &mut [0.0; 2]),
-        Err(RowFault::NoSuchRow { row: 1, rows: 1 })
-    );
-    assert_eq!(
-        e.read(0, &mut [0.0; 3]),
-        Err(RowFault::WrongDims {
-            expected: 2,
-            got: 3
-        })
-    );
+    assert_eq!(e.read(1, &mut [0.0; 2]), Err(RowFault::NoSuchRow { row: 1, rows: 1 }));
+    assert_eq!(e.read(0, &mut [0.0; 3]), Err(RowFault::WrongDims { expected: 2, got: 3 }));
     assert_eq!(e.format(), "JSON lines");
     assert!(e.path().ends_with("a.jsonl"));
 }

@@ -14,9 +14,7 @@ pub(super) fn npy(rows: &[Vec<f32>], dtype: &str, order: Order) -> Vec<u8> {
     let (n, d) = (rows.len(), rows.first().map_or(4, Vec::len));
     let flat: Vec<f32> = match order {
         Order::C => rows.concat(),
-        Order::Fortran => (0..d)
-            .flat_map(|c| rows.iter().map(move |r| r[c]))
-            .collect(),
+        Order::Fortran => (0..d).flat_map(|c| rows.iter().map(move |r| r[c])).collect(),
     };
     let mut out = Cursor::new(Vec::new());
     macro_rules! write {
@@ -91,11 +89,7 @@ fn every_version_reads_and_npyz_agrees() {
     for version in 1..=3 {
         let bytes = by_hand(version, header, &data);
         assert!(NpyHeader::from_reader(&bytes[..]).is_ok());
-        assert_eq!(
-            rows_of("a.npy", &bytes, None),
-            [[1.0, 2.0], [3.0, 4.0]],
-            "version {version}"
-        );
+        assert_eq!(rows_of("a.npy", &bytes, None), [[1.0, 2.0], [3.0, 4.0]], "version {version}");
     }
 }
 
@@ -129,18 +123,9 @@ fn faults_of_headers_are_named() {
         fault(1, &shaped("(1, 2, 3)"), &[0; 24]),
         EmbeddingsError::Shape { got, .. } if got == [1, 2, 3]
     ));
-    assert!(matches!(
-        fault(1, &shaped("()"), &[0; 4]),
-        EmbeddingsError::Shape { .. }
-    ));
-    assert!(matches!(
-        fault(1, &shaped("(5, 0)"), &[]),
-        EmbeddingsError::Dims { got: 0, .. }
-    ));
-    assert!(matches!(
-        fault(1, &shaped("(1, 8193)"), &[]),
-        EmbeddingsError::Dims { got: 8193, .. }
-    ));
+    assert!(matches!(fault(1, &shaped("()"), &[0; 4]), EmbeddingsError::Shape { .. }));
+    assert!(matches!(fault(1, &shaped("(5, 0)"), &[]), EmbeddingsError::Dims { got: 0, .. }));
+    assert!(matches!(fault(1, &shaped("(1, 8193)"), &[]), EmbeddingsError::Dims { got: 8193, .. }));
     let long = fault(1, &shaped("(2, 2)"), &[0; 17]);
     assert!(matches!(
         long,
@@ -149,28 +134,13 @@ fn faults_of_headers_are_named() {
     for huge in ["(18446744073709551615, 8192)", "(4611686018427387904, 4)"] {
         for order in ["False", "True"] {
             let header = shaped(huge).replace("False", order);
-            assert!(matches!(
-                fault(1, &header, &[0; 16]),
-                EmbeddingsError::Length { .. }
-            ));
+            assert!(matches!(fault(1, &header, &[0; 16]), EmbeddingsError::Length { .. }));
         }
     }
-    for bad in [
-        "(99999999999999999999, 2)",
-        "(-1, 2)",
-        "[1, 2]",
-        "(1, 2",
-        "(1 2)",
-    ] {
-        assert!(matches!(
-            fault(2, &shaped(bad), &[]),
-            EmbeddingsError::Header { .. }
-        ));
+    for bad in ["(99999999999999999999, 2)", "(-1, 2)", "[1, 2]", "(1, 2", "(1 2)"] {
+        assert!(matches!(fault(2, &shaped(bad), &[]), EmbeddingsError::Header { .. }));
     }
-    assert!(matches!(
-        fault(4, &shaped("(1, 1)"), &[0; 4]),
-        EmbeddingsError::Header { .. }
-    ));
+    assert!(matches!(fault(4, &shaped("(1, 1)"), &[0; 4]), EmbeddingsError::Header { .. }));
     for (descr, named) in [
         ("'<i4'", "<i4"),
         ("'|O'", "|O"),
@@ -197,10 +167,7 @@ fn the_array_of_an_archive_is_chosen_by_name() {
     assert_eq!(rows_of("a.npz", &one, None), small());
     let two = npz(&[("a", bytes.clone()), ("b", bytes)], method);
     let many = open("a.npz", &two, None).unwrap_err();
-    assert!(
-        many.to_string().ends_with("name one of them: a, b"),
-        "{many}"
-    );
+    assert!(many.to_string().ends_with("name one of them: a, b"), "{many}");
     assert!(matches!(
         open("a.npz", &two, Some("c")).unwrap_err(),
         EmbeddingsError::NoSuchArray { names, .. } if names == ["a", "b"]

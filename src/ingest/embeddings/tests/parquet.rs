@@ -126,20 +126,13 @@ fn the_column_is_chosen_by_name() {
     let open_with = |columns: &[(&str, ArrayRef)], name| {
         open("a.parquet", &parquet(columns, Compression::SNAPPY), name)
     };
-    let two = [
-        ("a", floats(&small())),
-        ("b", floats(&small())),
-        ("id", ids.clone()),
-    ];
+    let two = [("a", floats(&small())), ("b", floats(&small())), ("id", ids.clone())];
     assert!(matches!(
         open_with(&two, None).unwrap_err(),
         EmbeddingsError::ManyArrays { names, .. } if names == ["a", "b"]
     ));
     assert!(open_with(&two, Some("b")).is_ok());
-    assert!(matches!(
-        open_with(&two, Some("c")).unwrap_err(),
-        EmbeddingsError::NoSuchArray { .. }
-    ));
+    assert!(matches!(open_with(&two, Some("c")).unwrap_err(), EmbeddingsError::NoSuchArray { .. }));
     let fault = open_with(&two, Some("id")).unwrap_err();
     assert!(fault.to_string().contains("Int64"), "{fault}");
     assert!(matches!(

@@ -29,25 +29,18 @@ pub(super) fn tensors(tensors: &[(&str, &[Vec<f32>], Dtype)]) -> Vec<u8> {
             let numbers = rows.concat();
             let numbers = numbers.iter();
             match dtype {
-                Dtype::F16 => numbers
-                    .flat_map(|&v| f16::from_f32(v).to_le_bytes())
-                    .collect(),
-                Dtype::BF16 => numbers
-                    .flat_map(|&v| bf16::from_f32(v).to_le_bytes())
-                    .collect(),
+                Dtype::F16 => numbers.flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+                Dtype::BF16 => numbers.flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
                 Dtype::F32 | Dtype::I32 => numbers.flat_map(|v| v.to_le_bytes()).collect(),
                 Dtype::F64 => numbers.flat_map(|&v| f64::from(v).to_le_bytes()).collect(),
                 other => panic!("{other:?}"),
             }
         })
         .collect();
-    let views = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((name, rows, dtype), bytes)| {
-            let shape = vec![rows.len(), rows[0].len()];
-            (*name, TensorView::new(*dtype, shape, bytes).unwrap())
-        });
+    let views = tensors.iter().zip(&bytes).map(|((name, rows, dtype), bytes)| {
+        let shape = vec![rows.len(), rows[0].len()];
+        (*name, TensorView::new(*dtype, shape, bytes).unwrap())
+    });
     ::safetensors::serialize(views, None).unwrap()
 }
 
@@ -74,10 +67,7 @@ fn a_row_of_another_length_is_a_fault_of_that_row() {
     bytes[24..28].copy_from_slice(&(-1_i32).to_le_bytes());
     let rows = read_all(&open("a.fvecs", &bytes, None).unwrap());
     assert_eq!(rows[0], Ok(vec![1.0, -2.5]));
-    let other = RowFault::WrongDims {
-        expected: 2,
-        got: 5,
-    };
+    let other = RowFault::WrongDims { expected: 2, got: 5 };
     assert_eq!(rows[1], Err(other));
     assert!(matches!(rows[2], Err(RowFault::Unreadable { .. })));
 }
@@ -87,14 +77,7 @@ fn fbin_says_both_lengths() {
     let mut bytes = fbin(&small());
     bytes.pop();
     let fault = open("a.fbin", &bytes, None).unwrap_err();
-    assert!(matches!(
-        fault,
-        EmbeddingsError::Length {
-            expected: 32,
-            got: 31,
-            ..
-        }
-    ));
+    assert!(matches!(fault, EmbeddingsError::Length { expected: 32, got: 31, .. }));
     let empty = [0_u32.to_le_bytes(), 128_u32.to_le_bytes()].concat();
     let e = open("a.fbin", &empty, None).unwrap();
     assert_eq!((e.rows(), e.dims()), (0, 128));

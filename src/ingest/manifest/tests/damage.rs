@@ -20,20 +20,9 @@ fn table() -> Vec<u8> {
     let numbers = 0..50_i64;
     let texts = numbers.clone().map(|i| format!("subject-{}", i % 7));
     super::parquet::file(vec![
-        (
-            "subject",
-            Arc::new(StringArray::from_iter_values(texts)) as ArrayRef,
-        ),
-        (
-            "row",
-            Arc::new(Int64Array::from_iter_values(numbers.clone())),
-        ),
-        (
-            "a",
-            Arc::new(Float64Array::from_iter(
-                numbers.map(|i| (i % 3 > 0).then_some(i as f64)),
-            )),
-        ),
+        ("subject", Arc::new(StringArray::from_iter_values(texts)) as ArrayRef),
+        ("row", Arc::new(Int64Array::from_iter_values(numbers.clone()))),
+        ("a", Arc::new(Float64Array::from_iter(numbers.map(|i| (i % 3 > 0).then_some(i as f64))))),
         ("b", Arc::new(BooleanArray::from(vec![true; 50]))),
     ])
 }

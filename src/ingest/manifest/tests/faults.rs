@@ -4,10 +4,7 @@ use super::*;
 
 fn reasons(name: &str, bytes: impl AsRef<[u8]>) -> Vec<Option<String>> {
     let (_, lines) = read(name, bytes);
-    lines
-        .into_iter()
-        .map(|line| line.err().map(|fault| fault.reason))
-        .collect()
+    lines.into_iter().map(|line| line.err().map(|fault| fault.reason)).collect()
 }
 
 #[test]
@@ -52,15 +49,8 @@ fn a_bad_json_line_is_one_line() {
 
 #[test]
 fn deep_nesting_is_no_danger() {
-    let json = format!(
-        "{{\"a\":{}1{}}}\n",
-        "[".repeat(400_000),
-        "]".repeat(400_000)
-    );
-    assert!(matches!(
-        good("m.jsonl", json)[0].attributes[0],
-        Value::Text(_)
-    ));
+    let json = format!("{{\"a\":{}1{}}}\n", "[".repeat(400_000), "]".repeat(400_000));
+    assert!(matches!(good("m.jsonl", json)[0].attributes[0], Value::Text(_)));
 }
 
 #[test]
@@ -89,19 +79,10 @@ fn a_bad_box_keeps_the_line() {
     ] {
         let line = &good("m.csv", format!("{header}{cells}\n"))[0];
         assert_eq!(line.bounds, None);
-        assert!(
-            line.box_fault.as_ref().unwrap().contains(word),
-            "{:?}",
-            line.box_fault
-        );
+        assert!(line.box_fault.as_ref().unwrap().contains(word), "{:?}", line.box_fault);
     }
     let line = &good("m.csv", "box_left,subject\n1,a\n")[0];
-    assert!(
-        line.box_fault
-            .as_ref()
-            .unwrap()
-            .contains("box_top is missing")
-    );
+    assert!(line.box_fault.as_ref().unwrap().contains("box_top is missing"));
     let line = &good("m.csv", format!("{header},,,\n"))[0];
     assert_eq!((line.bounds, &line.box_fault), (None, &None));
     let line = &good("m.jsonl", "{\"box_left\":[1],\"subject\":\"a\"}")[0];
@@ -141,10 +122,7 @@ fn columns_are_bounded() {
     let names: Vec<_> = (0..=MAX_COLUMNS).map(|i| format!("c{i}")).collect();
     assert!(refused("m.csv", names.join(",")).contains("1000"));
     assert!(open("m.csv", names[1..].join(",")).is_ok());
-    let json: String = names
-        .iter()
-        .map(|name| format!("{{\"{name}\":1}}\n"))
-        .collect();
+    let json: String = names.iter().map(|name| format!("{{\"{name}\":1}}\n")).collect();
     assert!(refused("m.jsonl", json).contains("1000"));
 }
 
@@ -152,10 +130,7 @@ fn columns_are_bounded() {
 fn a_quote_that_never_closes_is_bounded() {
     let csv = format!("subject\na\n\"{}", "b\n".repeat(2 << 20));
     let error = refused("m.csv", csv);
-    assert!(
-        error.contains("line 3") && error.contains("quote"),
-        "{error}"
-    );
+    assert!(error.contains("line 3") && error.contains("quote"), "{error}");
     let fits = format!("subject\n{}\n", "b".repeat((1 << 20) - 1));
     assert_eq!(good("m.csv", fits).len(), 1);
     let not_quite = format!("subject\n{}\n", "b".repeat(1 << 20));
@@ -164,25 +139,16 @@ fn a_quote_that_never_closes_is_bounded() {
 
 #[test]
 fn missing_files_and_folders_are_errors() {
-    assert!(matches!(
-        Manifest::open(Path::new("/nowhere/m.csv")),
-        Err(ManifestError::Read { .. })
-    ));
+    assert!(matches!(Manifest::open(Path::new("/nowhere/m.csv")), Err(ManifestError::Read { .. })));
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        Manifest::open(folder.path()),
-        Err(ManifestError::Read { .. })
-    ));
+    assert!(matches!(Manifest::open(folder.path()), Err(ManifestError::Read { .. })));
 }
 
 #[test]
 fn a_file_that_changes_is_noticed() {
     let (file, manifest) = open("m.csv", "a\n1\n2\n").unwrap();
     std::fs::write(&file.path, "a\n1\n2\n3\n").unwrap();
-    assert!(matches!(
-        manifest.iter(),
-        Err(ManifestError::Changed { .. })
-    ));
+    assert!(matches!(manifest.iter(), Err(ManifestError::Changed { .. })));
 }
 
 #[test]
@@ -191,12 +157,7 @@ fn a_file_that_is_cut_while_it_is_read_gives_faults() {
     let (file, manifest) = open("m.csv", csv).unwrap();
     let mut lines = manifest.iter().unwrap();
     lines.next().unwrap().unwrap();
-    std::fs::File::options()
-        .write(true)
-        .open(&file.path)
-        .unwrap()
-        .set_len(2)
-        .unwrap();
+    std::fs::File::options().write(true).open(&file.path).unwrap().set_len(2).unwrap();
     let rest: Vec<_> = lines.collect();
     assert_eq!(rest.len(), 99_999);
     let last = rest.last().unwrap().as_ref().unwrap_err();

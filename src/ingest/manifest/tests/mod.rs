@@ -21,10 +21,7 @@ fn on_disk(name: &str, bytes: &[u8]) -> OnDisk {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    OnDisk {
-        _folder: folder,
-        path,
-    }
+    OnDisk { _folder: folder, path }
 }
 
 fn open(name: &str, bytes: impl AsRef<[u8]>) -> Result<(OnDisk, Manifest), ManifestError> {
@@ -39,9 +36,7 @@ fn read(name: &str, bytes: impl AsRef<[u8]>) -> (Vec<Attribute>, Vec<Result<Line
     let lines: Vec<_> = manifest.iter().unwrap().collect();
     assert_eq!(lines.len() as u64, manifest.lines());
     for (number, line) in lines.iter().enumerate() {
-        let found = line
-            .as_ref()
-            .map_or_else(|fault| fault.number, |line| line.number);
+        let found = line.as_ref().map_or_else(|fault| fault.number, |line| line.number);
         assert_eq!(found, number as u64);
     }
     (manifest.attributes().to_vec(), lines)
@@ -49,11 +44,7 @@ fn read(name: &str, bytes: impl AsRef<[u8]>) -> (Vec<Attribute>, Vec<Result<Line
 
 /// The lines of a manifest without a fault.
 fn good(name: &str, bytes: impl AsRef<[u8]>) -> Vec<Line> {
-    read(name, bytes)
-        .1
-        .into_iter()
-        .map(|line| line.unwrap())
-        .collect()
+    read(name, bytes).1.into_iter().map(|line| line.unwrap()).collect()
 }
 
 /// The error of a manifest that is bad as a whole, in words.
@@ -77,11 +68,7 @@ fn known_columns_are_told_from_attributes() {
     assert!(manifest.has_row() && manifest.has_images());
     assert_eq!(manifest.path(), file.path);
     assert_eq!(manifest.lines(), 2);
-    let names: Vec<_> = manifest
-        .attributes()
-        .iter()
-        .map(|a| (a.name.as_str(), a.kind))
-        .collect();
+    let names: Vec<_> = manifest.attributes().iter().map(|a| (a.name.as_str(), a.kind)).collect();
     assert_eq!(names, [("age", Kind::Int), ("met", Kind::Date)]);
     let lines: Vec<_> = manifest.iter().unwrap().map(Result::unwrap).collect();
     assert_eq!(
@@ -93,12 +80,7 @@ fn known_columns_are_told_from_attributes() {
             subject: Some("anna".into()),
             source: Some("press".into()),
             key: Some("k1".into()),
-            bounds: Some(Bounds {
-                left: 1.0,
-                top: 2.5,
-                right: 30.0,
-                bottom: 40.0
-            }),
+            bounds: Some(Bounds { left: 1.0, top: 2.5, right: 30.0, bottom: 40.0 }),
             box_fault: None,
             attributes: vec![Value::Int(31), Value::Date(19_753)],
         }
@@ -128,10 +110,7 @@ fn without_row_and_image_it_says_so() {
 
 #[test]
 fn quotes_hold_commas_and_line_ends() {
-    let lines = good(
-        "m.csv",
-        "subject,note\n\"a, \"\"b\"\"\",\"one\ntwo\"\n\nc,d",
-    );
+    let lines = good("m.csv", "subject,note\n\"a, \"\"b\"\"\",\"one\ntwo\"\n\nc,d");
     assert_eq!(lines[0].subject.as_deref(), Some("a, \"b\""));
     assert_eq!(lines[0].attributes, [text("one\ntwo")]);
     assert_eq!(lines[1].subject.as_deref(), Some("c"));
@@ -144,17 +123,11 @@ fn json_fields_are_the_union_in_order_of_appearance() {
                 {\"a\":{\"x\":[1, 2]},\"b\":2.5,\"subject\":12345678901234567890123}\n\
                 {\"a\":\"caf\\u00e9\",\"b\":null,\"key\":17,\"source\":\"\"}";
     let (attributes, lines) = read("m.jsonl", json);
-    let names: Vec<_> = attributes
-        .iter()
-        .map(|a| (a.name.as_str(), a.kind))
-        .collect();
+    let names: Vec<_> = attributes.iter().map(|a| (a.name.as_str(), a.kind)).collect();
     assert_eq!(names, [("b", Kind::Float), ("a", Kind::Text)]);
     let lines: Vec<_> = lines.into_iter().map(Result::unwrap).collect();
     assert_eq!(lines[0].attributes, [Value::Float(1.0), Value::Null]);
-    assert_eq!(
-        lines[1].attributes,
-        [Value::Float(2.5), text("{\"x\":[1, 2]}")]
-    );
+    assert_eq!(lines[1].attributes, [Value::Float(2.5), text("{\"x\":[1, 2]}")]);
     assert_eq!(lines[2].attributes, [Value::Null, text("café")]);
     assert_eq!(lines[1].subject.as_deref(), Some("12345678901234567890123"));
     assert_eq!(lines[2].key.as_deref(), Some("17"));

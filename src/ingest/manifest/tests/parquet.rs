@@ -32,10 +32,7 @@ fn array<A: Array + 'static>(array: A) -> ArrayRef {
 /// The kind and the values of one column.
 fn column(cells: ArrayRef) -> (Kind, Vec<Value>) {
     let (attributes, lines) = read("m.parquet", file(vec![("c", cells)]));
-    let values = lines
-        .into_iter()
-        .map(|line| line.unwrap().attributes.remove(0))
-        .collect();
+    let values = lines.into_iter().map(|line| line.unwrap().attributes.remove(0)).collect();
     (attributes[0].kind, values)
 }
 
@@ -43,53 +40,25 @@ fn column(cells: ArrayRef) -> (Kind, Vec<Value>) {
 fn every_type_has_its_kind() {
     use Value::{Bool, Date, Float, Int, Null};
     let cases: Vec<(ArrayRef, Kind, Vec<Value>)> = vec![
-        (
-            array(BooleanArray::from(vec![Some(true), None])),
-            Kind::Bool,
-            vec![Bool(true), Null],
-        ),
+        (array(BooleanArray::from(vec![Some(true), None])), Kind::Bool, vec![Bool(true), Null]),
         (array(Int8Array::from(vec![-3])), Kind::Int, vec![Int(-3)]),
-        (
-            array(UInt32Array::from(vec![u32::MAX])),
-            Kind::Int,
-            vec![Int(4_294_967_295)],
-        ),
+        (array(UInt32Array::from(vec![u32::MAX])), Kind::Int, vec![Int(4_294_967_295)]),
         (array(UInt64Array::from(vec![7])), Kind::Int, vec![Int(7)]),
         (
             array(UInt64Array::from(vec![Some(7), Some(u64::MAX), None])),
             Kind::Text,
             vec![text("7"), text("18446744073709551615"), Null],
         ),
-        (
-            array(Float16Array::from(vec![half::f16::ONE])),
-            Kind::Float,
-            vec![Float(1.0)],
-        ),
-        (
-            array(Float32Array::from(vec![0.5, f32::NAN])),
-            Kind::Float,
-            vec![Float(0.5), Null],
-        ),
-        (
-            array(Float64Array::from(vec![f64::INFINITY])),
-            Kind::Float,
-            vec![Float(f64::INFINITY)],
-        ),
-        (
-            array(Date32Array::from(vec![i32::MAX])),
-            Kind::Date,
-            vec![Date(i32::MAX)],
-        ),
+        (array(Float16Array::from(vec![half::f16::ONE])), Kind::Float, vec![Float(1.0)]),
+        (array(Float32Array::from(vec![0.5, f32::NAN])), Kind::Float, vec![Float(0.5), Null]),
+        (array(Float64Array::from(vec![f64::INFINITY])), Kind::Float, vec![Float(f64::INFINITY)]),
+        (array(Date32Array::from(vec![i32::MAX])), Kind::Date, vec![Date(i32::MAX)]),
         (
             array(StringArray::from(vec!["a", "", "007"])),
             Kind::Text,
             vec![text("a"), Null, text("007")],
         ),
-        (
-            array(LargeStringArray::from(vec!["a"])),
-            Kind::Text,
-            vec![text("a")],
-        ),
+        (array(LargeStringArray::from(vec!["a"])), Kind::Text, vec![text("a")]),
         (
             array(StringViewArray::from(vec!["a longer text than fits"])),
             Kind::Text,
@@ -97,9 +66,7 @@ fn every_type_has_its_kind() {
         ),
         (
             array(
-                vec![Some("a"), None, Some("a")]
-                    .into_iter()
-                    .collect::<DictionaryArray<Int8Type>>(),
+                vec![Some("a"), None, Some("a")].into_iter().collect::<DictionaryArray<Int8Type>>(),
             ),
             Kind::Text,
             vec![text("a"), Null, text("a")],
@@ -115,11 +82,7 @@ fn every_type_has_its_kind() {
             Kind::Text,
             vec![text("b"), text("a")],
         ),
-        (
-            array(TimestampSecondArray::from(vec![0])),
-            Kind::Text,
-            vec![text("1970-01-01T00:00:00")],
-        ),
+        (array(TimestampSecondArray::from(vec![0])), Kind::Text, vec![text("1970-01-01T00:00:00")]),
         (
             array(TimestampMicrosecondArray::from(vec![1_500_000]).with_timezone("Europe/Berlin")),
             Kind::Text,
@@ -158,15 +121,7 @@ fn known_columns_take_numbers_as_text() {
     assert_eq!(lines[0].source.as_deref(), Some("1.0"));
     assert_eq!(lines[1].image.as_deref(), Some("1970-01-02"));
     assert_eq!(lines[0].row, Some(u64::MAX));
-    assert_eq!(
-        lines[0].bounds,
-        Some(Bounds {
-            left: 1.0,
-            top: 2.0,
-            right: 3.0,
-            bottom: 4.0
-        })
-    );
+    assert_eq!(lines[0].bounds, Some(Bounds { left: 1.0, top: 2.0, right: 3.0, bottom: 4.0 }));
     assert!(lines[1].box_fault.is_some());
 }
 
@@ -174,75 +129,31 @@ fn known_columns_take_numbers_as_text() {
 fn types_that_cannot_be_read_are_named() {
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
     for (name, cells, got, expected) in [
-        (
-            "c",
-            array(BinaryArray::from(vec![&b"a"[..]])),
-            "Binary",
-            "utf8",
-        ),
+        ("c", array(BinaryArray::from(vec![&b"a"[..]])), "Binary", "utf8"),
         ("c", array(list), "List", "utf8"),
-        (
-            "c",
-            array(Time32SecondArray::from(vec![1])),
-            "Time32",
-            "utf8",
-        ),
-        (
-            "c",
-            array(Decimal128Array::from(vec![1])),
-            "Decimal128",
-            "utf8",
-        ),
-        (
-            "row",
-            array(Float64Array::from(vec![1.0])),
-            "Float64",
-            "integers",
-        ),
-        (
-            "box_top",
-            array(BooleanArray::from(vec![true])),
-            "Boolean",
-            "numbers",
-        ),
+        ("c", array(Time32SecondArray::from(vec![1])), "Time32", "utf8"),
+        ("c", array(Decimal128Array::from(vec![1])), "Decimal128", "utf8"),
+        ("row", array(Float64Array::from(vec![1.0])), "Float64", "integers"),
+        ("box_top", array(BooleanArray::from(vec![true])), "Boolean", "numbers"),
     ] {
         let error = refused("m.parquet", file(vec![(name, cells)]));
         let named = format!("column {name:?}");
-        assert!(
-            [&*named, got, expected]
-                .iter()
-                .all(|word| error.contains(word)),
-            "{error}"
-        );
+        assert!([&*named, got, expected].iter().all(|word| error.contains(word)), "{error}");
     }
 }
 
 #[test]
 fn lines_at_fault_do_not_end_the_file() {
     let bytes = file(vec![
-        (
-            "row",
-            array(Int64Array::from(vec![Some(-1), Some(5), None, Some(6)])),
-        ),
-        (
-            "t",
-            array(TimestampSecondArray::from(vec![0, i64::MAX, 0, 0])),
-        ),
+        ("row", array(Int64Array::from(vec![Some(-1), Some(5), None, Some(6)]))),
+        ("t", array(TimestampSecondArray::from(vec![0, i64::MAX, 0, 0]))),
     ]);
     let (_, lines) = read("m.parquet", bytes);
-    assert_eq!(
-        lines.iter().map(Result::is_ok).collect::<Vec<_>>(),
-        [false, false, false, true]
-    );
+    assert_eq!(lines.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, false, false, true]);
     let long = "x".repeat((1 << 20) + 1);
-    let (_, lines) = read(
-        "m.parquet",
-        file(vec![("c", array(StringArray::from(vec![&*long, "a"])))]),
-    );
-    assert_eq!(
-        lines.iter().map(Result::is_ok).collect::<Vec<_>>(),
-        [false, true]
-    );
+    let (_, lines) =
+        read("m.parquet", file(vec![("c", array(StringArray::from(vec![&*long, "a"])))]));
+    assert_eq!(lines.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]
@@ -254,10 +165,8 @@ fn names_are_checked() {
 
 #[test]
 fn an_empty_table_has_no_lines() {
-    let (attributes, lines) = read(
-        "m.parquet",
-        file(vec![("a", array(Int64Array::from(Vec::<i64>::new())))]),
-    );
+    let (attributes, lines) =
+        read("m.parquet", file(vec![("a", array(Int64Array::from(Vec::<i64>::new())))]));
     assert_eq!((attributes.len(), lines.len()), (1, 0));
     assert_eq!(attributes[0].kind, Kind::Int);
 }
@@ -265,15 +174,9 @@ fn an_empty_table_has_no_lines() {
 #[test]
 fn many_batches_are_one_table() {
     let numbers = || array(Int64Array::from_iter_values(0..5000));
-    let lines = good(
-        "m.parquet",
-        file(vec![("a", numbers()), ("row", numbers())]),
-    );
+    let lines = good("m.parquet", file(vec![("a", numbers()), ("row", numbers())]));
     assert_eq!(lines.len(), 5000);
     for (i, line) in (0..).zip(&lines) {
-        assert_eq!(
-            (line.row, &line.attributes[0]),
-            (Some(i), &Value::Int(i as i64))
-        );
+        assert_eq!((line.row, &line.attributes[0]), (Some(i), &Value::Int(i as i64)));
     }
 }

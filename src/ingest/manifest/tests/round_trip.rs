@@ -33,13 +33,8 @@ fn cells(kind: Kind) -> BoxedStrategy<Value> {
 }
 
 fn columns() -> impl Strategy<Value = Vec<Column>> {
-    let kinds = prop::sample::select(vec![
-        Kind::Bool,
-        Kind::Int,
-        Kind::Float,
-        Kind::Date,
-        Kind::Text,
-    ]);
+    let kinds =
+        prop::sample::select(vec![Kind::Bool, Kind::Int, Kind::Float, Kind::Date, Kind::Text]);
     let column = kinds
         .prop_flat_map(|kind| (Just(kind), prop::collection::vec(cells(kind), ROWS)))
         .prop_filter("a column of nulls is text", |(_, values)| {
@@ -93,17 +88,11 @@ fn in_arrow(column: &Column) -> ArrayRef {
 fn csv_of(subjects: &[Option<String>], columns: &[Column]) -> Vec<u8> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = (0..columns.len()).map(|i| format!("c{i}"));
-    writer
-        .write_record(["subject".to_owned()].into_iter().chain(names))
-        .unwrap();
+    writer.write_record(["subject".to_owned()].into_iter().chain(names)).unwrap();
     for (row, subject) in subjects.iter().enumerate() {
         let cells = columns.iter().map(|column| in_csv(&column.values[row]));
         writer
-            .write_record(
-                [subject.clone().unwrap_or_default()]
-                    .into_iter()
-                    .chain(cells),
-            )
+            .write_record([subject.clone().unwrap_or_default()].into_iter().chain(cells))
             .unwrap();
     }
     writer.into_inner().unwrap()
@@ -126,12 +115,8 @@ fn parquet_of(subjects: &[Option<String>], columns: &[Column]) -> Vec<u8> {
     let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
     let subject: ArrayRef = Arc::new(StringArray::from(subjects.to_vec()));
     let mut arrays = vec![("subject", subject)];
-    arrays.extend(
-        names
-            .iter()
-            .zip(columns)
-            .map(|(name, column)| (name.as_str(), in_arrow(column))),
-    );
+    arrays
+        .extend(names.iter().zip(columns).map(|(name, column)| (name.as_str(), in_arrow(column))));
     super::parquet::file(arrays)
 }
 

@@ -1,0 +1,207 @@
+//! Answers as a table, JSON lines or CSV.
+
+use std::io::{self, Write};
+
+use lookalike::gallery::Face;
+use serde::Serialize;
+
+use super::grouped;
+use super::search::Answer;
+
+/// How to print answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON object a probe and line
+    Json,
+    /// One line a match
+    Csv,
+}
+
+/// Prints answers as they come.
+pub(crate) struct Printer<W: Write> {
+    out: W,
+    format: Format,
+    explain: bool,
+}
+
+#[derive(Serialize)]
+struct JsonAnswer<'a> {
+    probe: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    face_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matches: Option<Vec<JsonMatch<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<JsonExplain>,
+}
+
+#[derive(Serialize)]
+struct JsonMatch<'a> {
+    face_id: u64,
+    similarity: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonExplain {
+    plan: String,
+    hops: u64,
+    vectors_read: u64,
+    passing: u64,
+    microseconds: f64,
+}
+
+const CSV_HEAD: [&str; 9] =
+    ["probe", "rank", "face_id", "similarity", "subject", "source", "image", "key", "error"];
+
+impl<W: Write> Printer<W> {
+    /// Prints what comes before the first answer.
+    pub(crate) fn begin(mut out: W, format: Format, explain: bool, head: &str) -> io::Result<Self> {
+        match format {
+            Format::Table => writeln!(out, "{head}")?,
+            Format::Csv => write_csv(&mut out, CSV_HEAD.map(str::to_owned))?,
+            Format::Json => {}
+        }
+        Ok(Self { out, format, explain })
+    }
+
+    pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<()> {
+        match self.format {
+            Format::Table => self.table(answer),
+            Format::Json => self.json(answer),
+            Format::Csv => self.csv(answer),
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn table(&mut self, answer: &Answer) -> io::Result<()> {
+        let out = &mut self.out;
+        write!(out, "\n{}", shown(&answer.probe.name))?;
+        if let Some(caption) = &answer.probe.caption {
+            write!(out, "  ({})", shown(caption))?;
+        }
+        writeln!(out)?;
+        if let Some(error) = &answer.error {
+            return writeln!(out, "  error: {error}");
+        }
+        if answer.found.is_empty() {
+            writeln!(out, "  no face")?;
+        }
+        for (rank, (face, similarity)) in answer.found.iter().enumerate() {
+            writeln!(
+                out,
+                "{:>5}  {similarity:>7.4}  face {:<10}  {:<20}  {:<24}  {}",
+                rank + 1,
+                face.face_id,
+                shown(face.subject.as_deref().unwrap_or("-")),
+                shown(face.source.as_deref().unwrap_or("-")),
+                shown(&face.image),
+            )?;
+        }
+        if let (true, Some(counters)) = (self.explain, &answer.counters) {
+            writeln!(
+                out,
+                "  plan: {}; {} hops, {} vectors read of {} passing, {:.1} us",
+                plan_name(counters.plan),
+                grouped(counters.hops),
+                grouped(counters.vectors_read),
+                grouped(counters.passing),
+                counters.elapsed.as_secs_f64() * 1e6
+            )?;
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, answer: &Answer) -> io::Result<()> {
+        let explain = answer.counters.filter(|_| self.explain).map(|counters| JsonExplain {
+            plan: plan_name(counters.plan),
+            hops: counters.hops,
+            vectors_read: counters.vectors_read,
+            passing: counters.passing,
+            microseconds: counters.elapsed.as_secs_f64() * 1e6,
+        });
+        let matches =
+            |(face, similarity): &'_ (Face, f32)| -> (u64, f32) { (face.face_id.0, *similarity) };
+        let matches = answer
+            .found
+            .iter()
+            .map(|found| {
+                let (face_id, similarity) = matches(found);
+                JsonMatch {
+                    face_id,
+                    similarity,
+                    subject: found.0.subject.as_deref(),
+                    source: found.0.source.as_deref(),
+                    image: &found.0.image,
+                    key: found.0.key.as_deref(),
+                }
+            })
+            .collect();
+        let line = JsonAnswer {
+            probe: answer.probe.number,
+            face_id: answer.probe.face_id(),
+            error: answer.error.as_deref(),
+            matches: answer.error.is_none().then_some(matches),
+            explain,
+        };
+        serde_json::to_writer(&mut self.out, &line)?;
+        writeln!(self.out)
+    }
+
+    fn csv(&mut self, answer: &Answer) -> io::Result<()> {
+        let probe = answer.probe.number.to_string();
+        if let Some(error) = &answer.error {
+            let mut cells = [const { String::new() }; 9];
+            cells[0] = probe;
+            cells[8] = error.clone();
+            return write_csv(&mut self.out, cells);
+        }
+        for (rank, (face, similarity)) in answer.found.iter().enumerate() {
+            let cells = [
+                probe.clone(),
+                (rank + 1).to_string(),
+                face.face_id.to_string(),
+                similarity.to_string(),
+                face.subject.clone().unwrap_or_default(),
+                face.source.clone().unwrap_or_default(),
+                face.image.clone(),
+                face.key.clone().unwrap_or_default(),
+                String::new(),
+            ];
+            write_csv(&mut self.out, cells)?;
+        }
+        Ok(())
+    }
+}
+
+fn plan_name(plan: lookalike::search::Plan) -> String {
+    match plan {
+        lookalike::search::Plan::Walk { beam } => format!("walk, beam {beam}"),
+        _ => "exhaustive".to_owned(),
+    }
+}
+
+fn write_csv(out: &mut impl Write, cells: [String; 9]) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().from_writer(out);
+    writer.write_record(cells)?;
+    writer.flush()
+}
+
+/// Text from a manifest as it may be shown on a terminal: control characters could do more there.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,330 @@
+//! `lookalike search`: the faces of a gallery that are most like each probe.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use lookalike::gallery::Face;
+use lookalike::search::{Counters, DEFAULT_TOP};
+use lookalike::{Embedding, FaceId, Filter, Gallery, Matches, Query, SearchError};
+
+use super::probes::{self, Probe, ProbeFile, Seek};
+use super::results::{Format, Printer};
+use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
+use super::{Failure, cancel_on_interrupt, grouped, parse_positive, with_threads};
+
+/// Probes searched for at a time: enough to keep every core busy, few enough to hold.
+const BATCH: usize = 256;
+
+/// Search a gallery for the faces most like each probe
+///
+/// Without --min-similarity the nearest faces are shown, which is not to say that they match. With
+/// it and no -k, every face at or above it. Which threshold means the same person depends on the
+/// face model.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["probes", "probe_image", "face"])))]
+pub(crate) struct Args {
+    /// The gallery's folder
+    gallery: PathBuf,
+    /// File of probe embeddings, in any format that build reads; - for standard input
+    #[arg(long, value_name = "FILE")]
+    probes: Option<PathBuf>,
+    /// Image whose faces are in the gallery already, told by its content
+    #[arg(long, value_name = "FILE")]
+    probe_image: Option<PathBuf>,
+    /// Face of the gallery to find more like, by its id
+    #[arg(long, value_name = "ID")]
+    face: Option<u64>,
+    /// Array, tensor, column or field of the probes' file
+    #[arg(long, value_name = "NAME", requires = "probes")]
+    array: Option<String>,
+    /// Table with the image and subject of each probe, in their order
+    #[arg(long, value_name = "FILE", requires = "probes")]
+    probe_manifest: Option<PathBuf>,
+    /// Folder that the probe manifest's image paths are relative to
+    #[arg(long, value_name = "DIR", requires = "probe_manifest")]
+    probe_images: Option<PathBuf>,
+    /// Name of the face model that made the probes; a gallery of another named model refuses them
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Faces (or subjects) to return at most for each probe
+    #[arg(short, value_name = "N", value_parser = parse_positive)]
+    k: Option<usize>,
+    /// Only faces at or above this similarity, from -1 to 1
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    min_similarity: Option<f32>,
+    /// Width of the walk's beam: wider finds more and takes longer
+    #[arg(long, value_name = "N", value_parser = parse_positive, conflicts_with = "exhaustive")]
+    beam: Option<usize>,
+    /// Score every face instead of walking the graph
+    #[arg(long)]
+    exhaustive: bool,
+    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and
+    #[arg(long = "where", value_name = "EXPR")]
+    filters: Vec<String>,
+    /// Return the best face of each subject
+    #[arg(long, value_name = "COLUMN", value_parser = ["subject"])]
+    group_by: Option<String>,
+    /// Threads; as many as there are cores unless given
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    threads: Option<usize>,
+    /// Say how each probe was searched for and what it took
+    #[arg(long)]
+    explain: bool,
+    /// How to print the results
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Write a contact sheet as well: one HTML file with the pictures inside
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// What came of a probe.
+pub(crate) struct Answer {
+    pub(crate) probe: Probe,
+    pub(crate) found: Vec<(Face, f32)>,
+    pub(crate) thumbnails: Vec<Option<Vec<u8>>>,
+    pub(crate) error: Option<String>,
+    pub(crate) counters: Option<Counters>,
+}
+
+impl Probe {
+    /// The face searched for, where it is one of the gallery.
+    pub(crate) fn face_id(&self) -> Option<u64> {
+        match self.seek {
+            Seek::Face(id) => Some(id.0),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let gallery = Gallery::open(&args.gallery)?;
+    let query = query(args)?;
+    let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {
+        let file = ProbeFile::open(
+            path,
+            args.array.as_deref(),
+            args.probe_manifest.as_deref(),
+            args.probe_images.as_deref(),
+        )?;
+        if file.dims() != gallery.dims() {
+            let (expected, got) = (gallery.dims(), file.dims());
+            return Err(SearchError::Dims { expected, got }.into());
+        }
+        Box::new(file)
+    } else if let Some(path) = &args.probe_image {
+        Box::new(probes::of_image(&gallery, path)?.into_iter())
+    } else {
+        let id = FaceId(args.face.unwrap_or_default());
+        Box::new(std::iter::once(probes::of_face(&gallery, id, 0)?))
+    };
+    let head = head(args, &gallery);
+    let mut sheet =
+        args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;
+    let out = BufWriter::new(io::stdout().lock());
+    let mut printer =
+        Printer::begin(out, args.format, args.explain, &head).map_err(Failure::output)?;
+    let mut failed = false;
+    loop {
+        let batch: Vec<Probe> = probes.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+        let with_pictures = sheet.is_some();
+        let search = || answer(&gallery, &query, batch, with_pictures);
+        for answer in with_threads(args.threads, search)?? {
+            failed |= answer.error.is_some();
+            printer.answer(&answer).map_err(Failure::output)?;
+            if let Some(sheet) = &mut sheet {
+                sheet.add(answer)?;
+            }
+        }
+    }
+    printer.finish().map_err(Failure::output)?;
+    if let Some(sheet) = sheet {
+        sheet.finish()?;
+    }
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn query(args: &Args) -> Result<Query, Failure> {
+    let mut query = Query::new().cancel(cancel_on_interrupt());
+    if let Some(k) = args.k {
+        query = query.top(k);
+    }
+    if let Some(threshold) = args.min_similarity {
+        query = query.at_least(threshold);
+    }
+    if let Some(beam) = args.beam {
+        query = query.beam(beam);
+    }
+    if args.exhaustive {
+        query = query.exhaustive();
+    }
+    if args.group_by.is_some() {
+        query = query.group_by_subject();
+    }
+    if let Some(model) = &args.model {
+        query = query.model(model);
+    }
+    for filter in &args.filters {
+        query = query.filter(filter.parse::<Filter>()?);
+    }
+    Ok(query)
+}
+
+/// The line over a table: what the answers are, and are not.
+fn head(args: &Args, gallery: &Gallery) -> String {
+    let faces = grouped(gallery.len());
+    match (args.min_similarity, args.k) {
+        (None, k) => format!(
+            "no threshold: nearest faces, not matches (k = {}, {faces} faces)",
+            k.unwrap_or(DEFAULT_TOP)
+        ),
+        (Some(threshold), None) => format!("matches at similarity >= {threshold} ({faces} faces)"),
+        (Some(threshold), Some(k)) => {
+            format!("at most {k} matches at similarity >= {threshold} ({faces} faces)")
+        }
+    }
+}
+
+/// Answers a batch of probes in their order.
+fn answer(
+    gallery: &Gallery,
+    query: &Query,
+    probes: Vec<Probe>,
+    with_pictures: bool,
+) -> Result<Vec<Answer>, Failure> {
+    let vectors: Vec<Embedding> = probes
+        .iter()
+        .filter_map(|probe| match &probe.seek {
+            Seek::Vector(vector) => Some(vector.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut found = gallery.search_batch(&vectors, query)?.into_iter();
+    probes
+        .into_iter()
+        .map(|probe| {
+            let matches = match &probe.seek {
+                Seek::Vector(_) => match found.next() {
+                    Some(Ok(matches)) => Ok(matches),
+                    // Ctrl-C is not the fault of a probe.
+                    Some(Err(error @ SearchError::Cancelled)) => return Err(error.into()),
+                    Some(Err(error)) => Err(error.to_string()),
+                    None => Err("it was not searched for".to_owned()),
+                },
+                Seek::Face(id) => Ok(gallery.search_face(*id, query)?),
+                Seek::Nothing(reason) => Err(reason.clone()),
+            };
+            fill(probe, matches, with_pictures)
+        })
+        .collect()
+}
+
+pub(crate) fn fill(
+    probe: Probe,
+    matches: Result<Matches<'_>, String>,
+    with_pictures: bool,
+) -> Result<Answer, Failure> {
+    let mut answer =
+        Answer { probe, found: Vec::new(), thumbnails: Vec::new(), error: None, counters: None };
+    match matches {
+        Ok(matches) => {
+            answer.counters = Some(matches.counters);
+            for found in &matches {
+                answer.found.push((found.face()?, found.similarity));
+                if with_pictures {
+                    answer.thumbnails.push(found.thumbnail()?.map(<[u8]>::to_vec));
+                }
+            }
+        }
+        Err(reason) => answer.error = Some(reason),
+    }
+    Ok(answer)
+}
+
+/// A contact sheet being written: beside its place first, so that a broken one is never there.
+pub(crate) struct OpenSheet {
+    sheet: Sheet<BufWriter<File>>,
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl OpenSheet {
+    fn begin(path: &Path, args: &Args, gallery: &Gallery) -> Result<Self, Failure> {
+        let note = head(args, gallery);
+        Self::create(path, "Contact sheet", gallery, args.min_similarity, Some(note))
+    }
+
+    pub(crate) fn create(
+        path: &Path,
+        title: &str,
+        gallery: &Gallery,
+        threshold: Option<f32>,
+        note: Option<String>,
+    ) -> Result<Self, Failure> {
+        let name = gallery.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let head = SheetHead {
+            title: title.to_owned(),
+            gallery: name,
+            faces: gallery.len(),
+            note,
+            threshold,
+        };
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        let file =
+            create_private(&temporary).map_err(|e| Failure::file("create", &temporary, e))?;
+        let sheet = Sheet::begin(BufWriter::new(file), &head)
+            .map_err(|e| Failure::file("write", &temporary, e))?;
+        Ok(Self { sheet, path: path.to_owned(), temporary })
+    }
+
+    pub(crate) fn add(&mut self, answer: Answer) -> Result<(), Failure> {
+        let matches = answer
+            .found
+            .into_iter()
+            .zip(answer.thumbnails)
+            .map(|((face, similarity), thumbnail)| SheetMatch {
+                face_id: face.face_id.0,
+                similarity,
+                subject: face.subject,
+                source: face.source,
+                image: (!face.image.is_empty()).then_some(face.image),
+                thumbnail,
+            })
+            .collect();
+        let probe = SheetProbe {
+            name: answer.probe.name,
+            caption: answer.probe.caption,
+            thumbnail: answer.probe.thumbnail.as_deref(),
+            error: answer.error,
+            matches,
+        };
+        self.sheet.probe(&probe).map_err(|e| Failure::file("write", &self.temporary, e))
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        let Self { sheet, path, temporary } = self;
+        sheet
+            .finish()
+            .and_then(|mut out| out.flush())
+            .map_err(|e| Failure::file("write", &temporary, e))?;
+        std::fs::rename(&temporary, &path).map_err(|e| Failure::file("write", &path, e))
+    }
+}
+
+/// A file for its owner alone: a contact sheet shows faces.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

@@ -1,0 +1,155 @@
+//! `lookalike show`: what a gallery is.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use lookalike::Gallery;
+use lookalike::gallery::VectorType;
+use serde::Serialize;
+
+use super::{Failure, grouped};
+
+/// Show what a gallery holds and how it was built
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The gallery's folder
+    gallery: PathBuf,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is shown; the fields of the JSON object.
+#[derive(Serialize)]
+struct Shown<'a> {
+    faces: u64,
+    dims: usize,
+    segments: usize,
+    bytes_per_face: f64,
+    builder: &'a str,
+    model: Option<&'a str>,
+    vectors: VectorType,
+    format: u32,
+    written_by: &'a str,
+    bytes: u64,
+    files: Vec<ShownFile<'a>>,
+    attributes: Vec<ShownAttribute<'a>>,
+    graph: Option<&'a lookalike::gallery::GraphInfo>,
+    ingest: lookalike::gallery::IngestCounts,
+}
+
+#[derive(Serialize)]
+struct ShownFile<'a> {
+    name: &'a str,
+    bytes: u64,
+    bytes_per_face: f64,
+}
+
+#[derive(Serialize)]
+struct ShownAttribute<'a> {
+    name: &'a str,
+    kind: lookalike::gallery::Kind,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let gallery = Gallery::open(&args.gallery)?;
+    let shown = shown(&gallery);
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &shown).map_err(|e| Failure::output(e.into()))?;
+        return writeln!(out).map_err(Failure::output);
+    }
+    print(&mut out, &args.gallery, &shown).map_err(Failure::output)
+}
+
+fn shown(gallery: &Gallery) -> Shown<'_> {
+    let catalogue = gallery.catalogue();
+    let a_face = |bytes: u64| bytes as f64 / gallery.len().max(1) as f64;
+    let files: Vec<ShownFile<'_>> = catalogue
+        .segments
+        .iter()
+        .flat_map(|segment| &segment.files)
+        .map(|file| ShownFile {
+            name: &file.name,
+            bytes: file.bytes,
+            bytes_per_face: a_face(file.bytes),
+        })
+        .collect();
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    Shown {
+        faces: gallery.len(),
+        dims: gallery.dims(),
+        segments: catalogue.segments.len(),
+        bytes_per_face: a_face(bytes),
+        builder: catalogue.graph.as_ref().map_or("none", |graph| &graph.builder),
+        model: gallery.model(),
+        vectors: catalogue.vectors,
+        format: catalogue.format,
+        written_by: &catalogue.written_by,
+        bytes,
+        files,
+        attributes: gallery
+            .attributes()
+            .iter()
+            .map(|attribute| ShownAttribute { name: &attribute.name, kind: attribute.kind })
+            .collect(),
+        graph: catalogue.graph.as_ref(),
+        ingest: catalogue.ingest,
+    }
+}
+
+fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io::Result<()> {
+    writeln!(out, "{}", path.display())?;
+    writeln!(out, "  faces       {} x {} dimensions", grouped(shown.faces), shown.dims)?;
+    let vectors = match shown.vectors {
+        VectorType::F16 => "f16",
+        VectorType::F32 => "f32",
+    };
+    writeln!(out, "  vectors     {vectors}, face model {}", shown.model.unwrap_or("not named"))?;
+    let (bytes, a_face) = (grouped(shown.bytes), shown.bytes_per_face);
+    writeln!(out, "  size        {bytes} bytes, {a_face:.0} a face")?;
+    for file in &shown.files {
+        let (name, a_face) = (file.name, file.bytes_per_face);
+        writeln!(out, "    {name:<18} {:>16}  {a_face:>8.0} a face", grouped(file.bytes))?;
+    }
+    match shown.graph {
+        Some(graph) => {
+            writeln!(
+                out,
+                "  graph       {}: M {}, ef_construction {}, seed {}, {} layers",
+                graph.builder,
+                graph.m,
+                graph.ef_construction,
+                graph.seed,
+                graph.upper_layers + 1
+            )?;
+            writeln!(
+                out,
+                "  reachable   {} faces out of reach as built, {} after linking them in",
+                grouped(graph.unreachable_before),
+                grouped(graph.unreachable_after)
+            )?;
+        }
+        None => writeln!(out, "  graph       none: every search is exhaustive")?,
+    }
+    let counts = shown.ingest;
+    writeln!(
+        out,
+        "  input       {} rows: {} enrolled, {} rejected, {} not named, {} with a warning, {} flagged",
+        grouped(counts.rows),
+        grouped(counts.enrolled),
+        grouped(counts.rejected),
+        grouped(counts.unnamed),
+        grouped(counts.warned),
+        grouped(counts.flagged)
+    )?;
+    let attributes: Vec<String> = shown
+        .attributes
+        .iter()
+        .map(|attribute| format!("{} ({})", attribute.name, attribute.kind.name()))
+        .collect();
+    if !attributes.is_empty() {
+        writeln!(out, "  attributes  {}", attributes.join(", "))?;
+    }
+    writeln!(out, "  format      {}, written by {}", shown.format, shown.written_by)
+}
