@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -148,10 +148,7 @@ fn receive<M>(results: &Receiver<M>) -> Option<M> {
         // Not a worker of any pool: only the cancel flag is left to look at.
         None => NAP * 20,
     };
-    match results.recv_timeout(nap) {
-        Ok(result) => Some(result),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    results.recv_timeout(nap).ok()
 }
 
 /// Results that came before their turn.

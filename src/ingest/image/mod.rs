@@ -36,7 +36,7 @@ pub struct ImageLimits {
     pub max_pixels: u64,
     /// Bytes that all photos being decoded at one time may take together, 1 GiB unless told
     /// otherwise. Photos wait for each other to stay below; a single one beyond it goes alone, and
-    /// takes up to about 12 bytes a pixel.
+    /// takes up to about 16 bytes a pixel.
     pub max_memory: u64,
 }
 
