@@ -86,12 +86,17 @@ pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     let mut upper_lists: HashMap<u32, Vec<Vec<u32>>> = HashMap::new();
     for level in 0..=top {
         for point in points.get_layer_iterator(level) {
-            let slot = point.get_origin_id() as u32;
+            // An index made elsewhere may know other ids.
+            let Some(slot) = Some(point.get_origin_id()).filter(|&id| id < faces) else { continue };
+            let slot = slot as u32;
             let mut lists: Vec<Vec<u32>> = point
                 .get_neighborhood_id()
                 .iter()
                 .take(level + 1)
-                .map(|list| list.iter().map(|neighbour| neighbour.d_id as u32).collect())
+                .map(|list| {
+                    let known = list.iter().filter(|neighbour| neighbour.d_id < faces);
+                    known.map(|neighbour| neighbour.d_id as u32).collect()
+                })
                 .collect();
             if let Some(list) = lists.first() {
                 let from = slot as usize * graph.degree;
