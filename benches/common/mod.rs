@@ -59,7 +59,13 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    pub(crate) fn new(profile: Profile, faces: u64, isolated: bool, probes: u64, seed: u64) -> Self {
+    pub(crate) fn new(
+        profile: Profile,
+        faces: u64,
+        isolated: bool,
+        probes: u64,
+        seed: u64,
+    ) -> Self {
         let kind = if isolated { "isolated" } else { "clustered" };
         let name = format!("{profile}-{faces}-{kind}-{probes}-{seed}");
         let folder = cache().join(&name);

@@ -27,6 +27,7 @@ pub(super) struct Enrolment<'b> {
     dims: usize,
     faces: u32,
     next_face_id: u64,
+    rows_are_slots: bool,
     thumbnails: u64,
     warned: u64,
     flagged: u64,
@@ -81,6 +82,7 @@ impl<'b> Enrolment<'b> {
             dims,
             faces: 0,
             next_face_id: 0,
+            rows_are_slots: true,
             thumbnails: 0,
             warned: 0,
             flagged: 0,
@@ -107,23 +109,29 @@ impl<'b> Enrolment<'b> {
             Err((file, reason)) => return self.findings.reject(Some(row), &file, &reason),
         };
         let prints = Prints::of(&item, &vector, photo.as_ref());
+        let key = item.line.as_ref().and_then(|line| line.key.as_deref());
+        let key = key.map(|key| (key, fingerprint(&[key.as_bytes()])));
+        // Looked up first and kept last: a face that is refused must not stand in another's way.
+        if let Some(earlier) = prints.face.and_then(|face| self.seen.faces.get(face)) {
+            let file = self.image_of(&item);
+            let reason = format!(
+                "equal to face {earlier} in image bytes, box, embedding, subject and source"
+            );
+            return self.findings.reject(Some(row), &file, &reason);
+        }
+        if let Some((key, earlier)) =
+            key.and_then(|(key, print)| Some((key, self.seen.keys.get(print)?)))
+        {
+            let file = self.manifest();
+            let reason = format!("key {key:?} is that of face {earlier} already");
+            return self.findings.reject(Some(row), &file, &reason);
+        }
         let failed = SeenBefore::failed(&self.seen.scratch);
         if let Some(face) = prints.face {
-            if let Some(earlier) = self.seen.faces.insert(face, row).map_err(&failed)? {
-                let file = self.image_of(&item);
-                let reason = format!(
-                    "equal to face {earlier} in image bytes, box, embedding, subject and source"
-                );
-                return self.findings.reject(Some(row), &file, &reason);
-            }
+            self.seen.faces.insert(face, row).map_err(&failed)?;
         }
-        if let Some(key) = item.line.as_ref().and_then(|line| line.key.as_deref()) {
-            let print = fingerprint(&[key.as_bytes()]);
-            if let Some(earlier) = self.seen.keys.insert(print, row).map_err(&failed)? {
-                let file = self.manifest();
-                let reason = format!("key {key:?} is that of face {earlier} already");
-                return self.findings.reject(Some(row), &file, &reason);
-            }
+        if let Some((_, print)) = key {
+            self.seen.keys.insert(print, row).map_err(&failed)?;
         }
         let same_photo_as = self.seen.photos.insert(prints.photo, row).map_err(&failed)?;
         self.remark(&item, photo.as_ref(), same_photo_as)?;
@@ -174,7 +182,7 @@ impl<'b> Enrolment<'b> {
         if let Some(earlier) = same_photo_as {
             self.flagged += 1;
             let reason = if photo.is_some_and(|photo| photo.hash.is_some()) {
-                format!("the same photo as face {earlier}, under another subject or source")
+                format!("the same photo as face {earlier}")
             } else {
                 format!("the same embedding as face {earlier}")
             };
@@ -207,6 +215,7 @@ impl<'b> Enrolment<'b> {
             row.values = line.attributes;
         }
         self.files.write(slot, row, vector, self.build.vectors, thumbnail.as_deref())?;
+        self.rows_are_slots &= face_id == u64::from(slot);
         self.faces += 1;
         self.next_face_id = self.next_face_id.max(face_id + 1);
         Ok(())
@@ -227,7 +236,9 @@ impl<'b> Enrolment<'b> {
             thumbnails: self.thumbnails,
         };
         // A row that is left out keeps its number unused: the next id lies behind all of them.
-        Ok(Ingested { counts, dims: self.dims, next_face_id: rows.max(self.next_face_id) })
+        let next_face_id = rows.max(self.next_face_id);
+        let rows_are_slots = self.rows_are_slots && rows == u64::from(self.faces);
+        Ok(Ingested { counts, dims: self.dims, next_face_id, rows_are_slots })
     }
 
     fn manifest(&self) -> PathBuf {

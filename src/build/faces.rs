@@ -26,6 +26,8 @@ pub(super) struct Ingested {
     pub(super) counts: IngestCounts,
     pub(super) dims: usize,
     pub(super) next_face_id: u64,
+    /// Whether the n-th row is the n-th face, for every row.
+    pub(super) rows_are_slots: bool,
 }
 
 /// The opened input of a build.

@@ -21,7 +21,7 @@ use half::f16;
 use crate::gallery::catalogue::FileInfo;
 use crate::gallery::format::{FORMAT, FileKind, Section};
 use crate::gallery::segment::{BinaryFile, Vectors};
-use crate::gallery::write::{publish, sync_dir};
+use crate::gallery::write::sync_dir;
 use crate::gallery::{
     Catalogue, GalleryError, GraphInfo, IngestCounts, SegmentInfo, VectorType, catalogue,
 };
@@ -221,12 +221,12 @@ impl Build {
             graph::build(vectors, dims, &self.params, progress, cancel)
         };
         match self.threads {
-            None => self.run_here(make, progress, cancel),
+            None => self.run_here("build", make, progress, cancel),
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .map_err(|e| BuildError::Threads(e.to_string()))?
-                .install(|| self.run_here(make, progress, cancel)),
+                .install(|| self.run_here("build", make, progress, cancel)),
         }
     }
 
@@ -244,18 +244,19 @@ impl Build {
     ) -> Result<IngestCounts, BuildError> {
         let make = |vectors: Vectors<'_>, dims| {
             let faces = vectors.faces(dims) as usize;
-            (faces == index.get_nb_point()).then(|| graph::export(index, faces, &self.params))
+            graph::has_ids_to(index, faces).then(|| graph::export(index, faces, &self.params))
         };
-        self.run_here(make, progress, cancel)
+        self.run_here("take over", make, progress, cancel)
     }
 
     fn run_here(
         &self,
+        way: &str,
         make: impl Fn(Vectors<'_>, usize) -> Option<Graph>,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
-        let mut place = Place::take(self, progress)?;
+        let mut place = Place::take(self, way, progress)?;
         let ingested = match place.finished.faces {
             Some(ingested) => ingested,
             None => {
@@ -269,6 +270,9 @@ impl Build {
                 done
             }
         };
+        if way != "build" && !ingested.rows_are_slots {
+            return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });
+        }
         if self.builder != Builder::None && place.finished.graph.is_none() {
             let info = self.build_graph(make, &place.segment(), ingested, progress, cancel)?;
             place.finish(Finished { faces: Some(ingested), graph: Some(info) })?;
@@ -360,9 +364,7 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
-        let building = place.leave()?;
-        publish(&building, &self.gallery, self.replace)?;
-        Ok(())
+        place.publish(self.replace)
     }
 }
 

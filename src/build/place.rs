@@ -14,10 +14,13 @@ use super::faces::Ingested;
 use super::{Build, BuildError, SEGMENT, is_gallery};
 use crate::Progress;
 use crate::gallery::GraphInfo;
-use crate::gallery::write::{create_private, create_private_dir, write_atomically};
+use crate::gallery::format::FORMAT;
+use crate::gallery::write::{
+    create_private, create_private_dir, publish, sync_dir, write_atomically,
+};
 
-const STATE: &str = "build.json";
-const LOCK: &str = "lock";
+pub(super) const STATE: &str = "build.json";
+pub(super) const LOCK: &str = "lock";
 
 /// The steps that are finished, with what they gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,7 @@ struct State {
 /// The building folder, taken by this process.
 pub(super) struct Place {
     folder: PathBuf,
+    gallery: PathBuf,
     recipe: String,
     pub(super) finished: Finished,
     _lock: File,
@@ -44,26 +48,38 @@ pub(super) struct Place {
 
 impl Place {
     /// Takes the building folder of a build, with what an earlier run of it finished.
-    pub(super) fn take(build: &Build, progress: &dyn Progress) -> Result<Self, BuildError> {
-        let gallery = &build.gallery;
-        if fs::symlink_metadata(gallery).is_ok() {
+    ///
+    /// `way` tells apart builds that make different galleries of the same settings.
+    pub(super) fn take(
+        build: &Build,
+        way: &str,
+        progress: &dyn Progress,
+    ) -> Result<Self, BuildError> {
+        let mut gallery = build.gallery.clone();
+        if fs::symlink_metadata(&gallery).is_ok() {
             if !build.replace {
-                return Err(BuildError::Exists { path: gallery.clone() });
+                return Err(BuildError::Exists { path: gallery });
             }
-            if !is_gallery(gallery) {
-                return Err(BuildError::NotAGallery { path: gallery.clone() });
+            if !is_gallery(&gallery) {
+                return Err(BuildError::NotAGallery { path: gallery });
             }
+            // Through a symbolic link, what it leads to is replaced, not the link.
+            gallery = fs::canonicalize(&gallery)
+                .map_err(|source| BuildError::io("find", &gallery, source))?;
         }
         let mut folder = gallery.clone().into_os_string();
         folder.push(".building");
         let folder = PathBuf::from(folder);
         let state = folder.join(STATE);
         let there = fs::symlink_metadata(&folder).is_ok();
-        // An empty folder, or one with a lock alone, is one that an earlier build just began.
-        if there && fs::symlink_metadata(&state).is_err() && !is_fresh(&folder) {
+        // An empty folder, or one with a lock alone, is one that an earlier build just began; a
+        // gallery beside the gallery is the old one, whose removal was interrupted.
+        let ours = || is_fresh(&folder) || (is_gallery(&folder) && is_gallery(&gallery));
+        if there && fs::symlink_metadata(&state).is_err() && !ours() {
             return Err(BuildError::BuildingTaken { path: folder });
         }
         create_private_dir(&folder)?;
+        make_private(&folder)?;
         let lock = create_private(&folder.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -71,13 +87,14 @@ impl Place {
             // A file system without locks: then nobody is kept out.
             Err(TryLockError::Error(_)) => {}
         }
-        let recipe = recipe(build);
+        let recipe = recipe(build, way);
         let earlier = fs::read(&state)
             .ok()
             .and_then(|json| serde_json::from_slice::<State>(&json).ok())
             .filter(|state| state.recipe == recipe)
             .map(|state| state.finished);
-        let mut place = Self { folder, recipe, finished: Finished::default(), _lock: lock };
+        let finished = Finished::default();
+        let mut place = Self { folder, gallery, recipe, finished, _lock: lock };
         match earlier {
             Some(finished) if finished.faces.is_some() => {
                 progress.note("going on with an interrupted build");
@@ -133,14 +150,30 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Takes out what belongs to the building alone, and gives the folder away.
-    pub(super) fn leave(self) -> Result<PathBuf, BuildError> {
+    /// Puts what was built into the gallery's place and takes out what belongs to building alone.
+    ///
+    /// Until the rename the folder can be told as a build's; the lock is held until all is done.
+    pub(super) fn publish(self, replace: bool) -> Result<(), BuildError> {
+        publish(&self.folder, &self.gallery, replace)?;
         for name in [STATE, LOCK] {
-            let path = self.folder.join(name);
+            let path = self.gallery.join(name);
             fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))?;
         }
-        Ok(self.folder)
+        Ok(sync_dir(&self.gallery)?)
     }
+}
+
+/// Closes a folder that was there already to everybody but its owner.
+fn make_private(folder: &Path) -> Result<(), BuildError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .map_err(|source| BuildError::io("close", folder, source))?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 fn is_fresh(folder: &Path) -> bool {
@@ -156,7 +189,7 @@ fn is_fresh(folder: &Path) -> bool {
 
 /// Everything that decides what a build gives: settings, and the inputs by path, length and time
 /// of change. Standard input has no such marks, so a build from it never goes on.
-fn recipe(build: &Build) -> String {
+fn recipe(build: &Build, way: &str) -> String {
     let mark = |path: &Option<&Path>| {
         let Some(path) = path else { return "none".to_owned() };
         let Ok(metadata) = fs::metadata(path) else {
@@ -167,12 +200,15 @@ fn recipe(build: &Build) -> String {
         format!("{} {} {:?}", path.display(), metadata.len(), changed)
     };
     format!(
-        "embeddings {} array {:?} manifest {} images {} require {} vectors {:?} builder {:?} {:?}",
+        "{way}, format {FORMAT}, lookalike {}, embeddings {} array {:?} manifest {} images {} \
+         require {} strict {} vectors {:?} builder {:?} {:?}",
+        env!("CARGO_PKG_VERSION"),
         mark(&Some(&build.embeddings)),
         build.array,
         mark(&build.manifest.as_deref()),
         mark(&build.images.as_deref()),
         build.require_images,
+        build.strict,
         build.vectors,
         build.builder,
         build.params,

@@ -69,6 +69,22 @@ pub(crate) fn build(
     Some(export(&hnsw, faces, params))
 }
 
+/// Whether the data ids of an index are 0 to `faces`, each once.
+pub(crate) fn has_ids_to<D: Distance<f32> + Send + Sync>(
+    hnsw: &Hnsw<'_, f32, D>,
+    faces: usize,
+) -> bool {
+    let points = hnsw.get_point_indexation();
+    let mut seen = vec![false; faces];
+    let new = |point: usize| seen.get_mut(point).is_some_and(|seen| !std::mem::replace(seen, true));
+    let levels = 0..=usize::from(points.get_max_level_observed());
+    hnsw.get_nb_point() == faces
+        && levels
+            .flat_map(|level| points.get_layer_iterator(level))
+            .map(|point| point.get_origin_id())
+            .all(new)
+}
+
 /// The graph that an hnsw_rs index over slots 0 to `faces` holds.
 pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     hnsw: &Hnsw<'_, f32, D>,
@@ -86,17 +102,12 @@ pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     let mut upper_lists: HashMap<u32, Vec<Vec<u32>>> = HashMap::new();
     for level in 0..=top {
         for point in points.get_layer_iterator(level) {
-            // An index made elsewhere may know other ids.
-            let Some(slot) = Some(point.get_origin_id()).filter(|&id| id < faces) else { continue };
-            let slot = slot as u32;
+            let slot = point.get_origin_id() as u32;
             let mut lists: Vec<Vec<u32>> = point
                 .get_neighborhood_id()
                 .iter()
                 .take(level + 1)
-                .map(|list| {
-                    let known = list.iter().filter(|neighbour| neighbour.d_id < faces);
-                    known.map(|neighbour| neighbour.d_id as u32).collect()
-                })
+                .map(|list| list.iter().map(|neighbour| neighbour.d_id as u32).collect())
                 .collect();
             if let Some(list) = lists.first() {
                 let from = slot as usize * graph.degree;

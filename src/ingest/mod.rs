@@ -1,4 +1,8 @@
-//! The way in.
+//! The way in: embeddings, manifests and images, read and checked.
+//!
+//! In come files of the user's in many formats, good and bad; out come rows, lines and photos, each
+//! with its own fault where it has one. Nothing is read whole; the [build](crate::Build) puts the
+//! three together.
 
 mod bounds;
 pub mod embeddings;

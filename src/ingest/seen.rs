@@ -61,6 +61,15 @@ impl Seen {
         Ok(earlier)
     }
 
+    /// The value kept for `fingerprint`.
+    pub(crate) fn get(&self, fingerprint: u128) -> Option<u64> {
+        if fingerprint == 0 {
+            return self.zero;
+        }
+        let halves = [fingerprint as u64, (fingerprint >> 64) as u64];
+        find(&self.table, self.slots, halves).1
+    }
+
     fn grow(&mut self) -> io::Result<()> {
         let slots = self.slots * 2;
         let mut larger = table(&self.directory, slots)?;
@@ -88,20 +97,27 @@ fn table(directory: &Path, slots: u64) -> io::Result<ScratchMapping> {
 
 /// Puts a slot where it belongs, or returns the value its fingerprint has there.
 fn put(table: &mut [u8], slots: u64, slot: Slot) -> Option<u64> {
+    let (begin, earlier) = find(table, slots, [slot[0], slot[1]]);
+    if earlier.is_none() {
+        table[begin..begin + SLOT].copy_from_slice(bytemuck::bytes_of(&slot));
+    }
+    earlier
+}
+
+/// Where a fingerprint is or would be, in bytes, and its value if it is there.
+fn find(table: &[u8], slots: u64, halves: [u64; 2]) -> (usize, Option<u64>) {
     // The high bits of the hash choose the place, so that a table grows from front to back and
     // its pages are written in order.
-    let hash = (slot[0] ^ slot[1].rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = (halves[0] ^ halves[1].rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut at = hash >> (64 - slots.trailing_zeros());
     loop {
         let begin = at as usize * SLOT;
-        let place = &mut table[begin..begin + SLOT];
-        let there: Slot = bytemuck::pod_read_unaligned(place);
+        let there: Slot = bytemuck::pod_read_unaligned(&table[begin..begin + SLOT]);
         if is_empty(&there) {
-            place.copy_from_slice(bytemuck::bytes_of(&slot));
-            return None;
+            return (begin, None);
         }
-        if there[..2] == slot[..2] {
-            return Some(there[2]);
+        if there[..2] == halves {
+            return (begin, Some(there[2]));
         }
         at = (at + 1) % slots;
     }
