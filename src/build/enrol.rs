@@ -141,13 +141,12 @@ impl<'b> Enrolment<'b> {
     /// Whether a face may be enrolled, as far as it alone decides.
     fn check(&self, item: &Item, vector: &[f32], photo: Option<&Photo>) -> Result<(), Refused> {
         debug_assert_eq!(vector.len(), self.dims);
-        if let Some(line) = &item.line {
-            if let Some((name, length)) =
+        if let Some(line) = &item.line
+            && let Some((name, length)) =
                 longest_text(line).filter(|(_, length)| *length > MAX_TEXT)
-            {
-                let reason = format!("its {name} has {length} bytes, at most {MAX_TEXT} are kept");
-                return Err((self.manifest(), reason));
-            }
+        {
+            let reason = format!("its {name} has {length} bytes, at most {MAX_TEXT} are kept");
+            return Err((self.manifest(), reason));
         }
         if !self.build.require_images {
             return Ok(());

@@ -124,15 +124,15 @@ impl<'b> Input<'b> {
         if rows > MAX_FACES {
             return Err(BuildError::TooMany { rows, max: MAX_FACES });
         }
-        if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.has_row()) {
-            if manifest.lines() != rows {
-                return Err(BuildError::Lengths {
-                    embeddings: build.embeddings.clone(),
-                    rows,
-                    manifest: manifest.path().to_owned(),
-                    lines: manifest.lines(),
-                });
-            }
+        if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.has_row())
+            && manifest.lines() != rows
+        {
+            return Err(BuildError::Lengths {
+                embeddings: build.embeddings.clone(),
+                rows,
+                manifest: manifest.path().to_owned(),
+                lines: manifest.lines(),
+            });
         }
         Ok(Self { build, embeddings, manifest })
     }

@@ -72,10 +72,10 @@ fn check_segment(
         let before = verified.faults.len();
         check_file(&folder, info, verified);
         let kind = FileKind::ALL.into_iter().find(|kind| kind.file_name() == info.name);
-        if let (true, Some(kind)) = (verified.faults.len() > before, kind) {
-            if let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims) {
-                verified.faults.push(place);
-            }
+        if let (true, Some(kind)) = (verified.faults.len() > before, kind)
+            && let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims)
+        {
+            verified.faults.push(place);
         }
         progress.advance(1);
     }
@@ -182,10 +182,10 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
             fault(what);
         }
     }
-    if let Some(graph) = &segment.graph {
-        if let Some(what) = graph_fault(&graph.view(), faces) {
-            fault(what);
-        }
+    if let Some(graph) = &segment.graph
+        && let Some(what) = graph_fault(&graph.view(), faces)
+    {
+        fault(what);
     }
 }
 

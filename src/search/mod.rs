@@ -202,11 +202,11 @@ impl Gallery {
         without: Option<u32>,
     ) -> Result<Request<'q>, SearchError> {
         query.check()?;
-        if let (Some(expected), Some(got)) = (self.model(), &query.model) {
-            if expected != got {
-                let (expected, got) = (expected.to_owned(), got.clone());
-                return Err(SearchError::Model { expected, got });
-            }
+        if let (Some(expected), Some(got)) = (self.model(), &query.model)
+            && expected != got
+        {
+            let (expected, got) = (expected.to_owned(), got.clone());
+            return Err(SearchError::Model { expected, got });
         }
         let segment = &self.0.segment;
         if query.beam.is_some() && segment.graph.is_none() {
