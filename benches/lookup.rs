@@ -33,7 +33,7 @@ const RECALLS: [f64; 2] = [0.95, 0.99];
 mod own {
     use super::{Distance, Kernels};
 
-    pub struct DistDot(Kernels);
+    pub(crate) struct DistDot(Kernels);
 
     impl Default for DistDot {
         fn default() -> Self {

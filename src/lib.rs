@@ -43,6 +43,9 @@
 //! searches, and depends on little.
 
 #![deny(unsafe_code)]
+// Nothing in the library prints, or panics on input.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 #[cfg(feature = "build")]
 mod build;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 
-use super::faces::{Ingested, Item, Prepared};
+use super::faces::{Ingested, Item, Prepared, PreparedFace};
 use super::lookup::{Numbers, Pairs};
 use super::{Build, BuildError, REJECTS};
 use crate::gallery::attributes::{self, AttributeWriter, Row};
@@ -95,7 +95,10 @@ impl<'b> Enrolment<'b> {
     /// Enrols a face, or says why not.
     pub(super) fn take(&mut self, prepared: Prepared) -> Result<(), BuildError> {
         let (item, vector, photo) = match prepared {
-            Prepared::Face { item, vector, photo } => (item, vector, photo),
+            Prepared::Face(face) => {
+                let PreparedFace { item, vector, photo } = *face;
+                (item, vector, photo)
+            }
             Prepared::Fault { row, file, reason } => {
                 return self.findings.reject(row, &file, &reason);
             }
