@@ -51,6 +51,7 @@
 mod build;
 mod embedding;
 mod error;
+pub mod evaluate;
 pub mod gallery;
 #[cfg(feature = "build")]
 pub mod graph;

@@ -13,7 +13,7 @@ pub mod rejects;
 pub(crate) mod seen;
 pub(crate) mod spool;
 
-pub use embeddings::{Embeddings, EmbeddingsError, RowFault};
+pub use embeddings::{Embeddings, EmbeddingsError, IdTable, RowFault};
 pub use manifest::{Line, LineFault, Lines, Manifest, ManifestError};
 pub use pipeline::Cancelled;
 pub use rejects::{Counts, Rejects, Severity};
