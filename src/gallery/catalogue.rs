@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GalleryError;
 use super::format::{FORMAT, OLDEST_READABLE};
+#[cfg(feature = "build")]
 use super::write::write_atomically;
 
 /// The catalogue's file name.
@@ -145,6 +146,7 @@ pub(crate) fn hash_file(path: &Path) -> Result<String, GalleryError> {
 }
 
 impl Catalogue {
+    #[cfg(feature = "build")]
     /// Writes `gallery.json` and its checksum into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), GalleryError> {
         let path = folder.join(FILE_NAME);

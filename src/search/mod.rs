@@ -31,10 +31,10 @@ pub(crate) mod walk;
 
 pub use filter::{Filter, FilterError};
 pub use query::{Counters, DEFAULT_TOP, Match, Matches, Plan, Query};
-use scratch::{Beam, Candidate};
 #[cfg(feature = "build")]
 pub(crate) use scratch::Scratch;
 pub(crate) use scratch::ScratchPool;
+use scratch::{Beam, Candidate};
 pub(crate) use selection::SelectionCache;
 #[cfg(feature = "build")]
 pub(crate) use stop::Stop;
