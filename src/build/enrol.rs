@@ -108,22 +108,26 @@ impl<'b> Enrolment<'b> {
         };
         let prints = Prints::of(&item, &vector, photo.as_ref());
         let failed = SeenBefore::failed(&self.seen.scratch);
-        if let Some(face) = prints.face {
-            if let Some(earlier) = self.seen.faces.insert(face, row).map_err(&failed)? {
-                let file = self.image_of(&item);
-                let reason = format!(
-                    "equal to face {earlier} in image bytes, box, embedding, subject and source"
-                );
-                return self.findings.reject(Some(row), &file, &reason);
-            }
+        if let Some(earlier) = prints.face.and_then(|face| self.seen.faces.get(face)) {
+            let file = self.image_of(&item);
+            let reason = format!(
+                "equal to face {earlier} in image bytes, box, embedding, subject and source"
+            );
+            return self.findings.reject(Some(row), &file, &reason);
         }
-        if let Some(key) = item.line.as_ref().and_then(|line| line.key.as_deref()) {
-            let print = fingerprint(&[key.as_bytes()]);
-            if let Some(earlier) = self.seen.keys.insert(print, row).map_err(&failed)? {
-                let file = self.manifest();
-                let reason = format!("key {key:?} is that of face {earlier} already");
-                return self.findings.reject(Some(row), &file, &reason);
-            }
+        let key = item.line.as_ref().and_then(|line| line.key.as_deref());
+        let key_print = key.map(|key| fingerprint(&[key.as_bytes()]));
+        if let Some(earlier) = key_print.and_then(|print| self.seen.keys.get(print)) {
+            let file = self.manifest();
+            let reason = format!("key {:?} is that of face {earlier} already", key.unwrap_or(""));
+            return self.findings.reject(Some(row), &file, &reason);
+        }
+        // What is refused above must not count as seen: the next of its kind may be enrolled.
+        if let Some(face) = prints.face {
+            self.seen.faces.insert(face, row).map_err(&failed)?;
+        }
+        if let Some(key) = key_print {
+            self.seen.keys.insert(key, row).map_err(&failed)?;
         }
         let same_photo_as = self.seen.photos.insert(prints.photo, row).map_err(&failed)?;
         self.remark(&item, photo.as_ref(), same_photo_as)?;

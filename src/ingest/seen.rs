@@ -44,6 +44,15 @@ impl Seen {
         })
     }
 
+    /// The value kept for `fingerprint`.
+    pub(crate) fn get(&self, fingerprint: u128) -> Option<u64> {
+        if fingerprint == 0 {
+            return self.zero;
+        }
+        let slot = [fingerprint as u64, (fingerprint >> 64) as u64, 0];
+        find(&self.table, self.slots, &slot).1.map(|there| there[2])
+    }
+
     /// Keeps `value` for `fingerprint` unless there is one, which is returned.
     pub(crate) fn insert(&mut self, fingerprint: u128, value: u64) -> io::Result<Option<u64>> {
         if fingerprint == 0 {
@@ -88,20 +97,27 @@ fn table(directory: &Path, slots: u64) -> io::Result<ScratchMapping> {
 
 /// Puts a slot where it belongs, or returns the value its fingerprint has there.
 fn put(table: &mut [u8], slots: u64, slot: Slot) -> Option<u64> {
+    let (begin, there) = find(table, slots, &slot);
+    if there.is_none() {
+        table[begin..begin + SLOT].copy_from_slice(bytemuck::bytes_of(&slot));
+    }
+    there.map(|there| there[2])
+}
+
+/// Where a slot belongs, and the one with its fingerprint that is there.
+fn find(table: &[u8], slots: u64, slot: &Slot) -> (usize, Option<Slot>) {
     // The high bits of the hash choose the place, so that a table grows from front to back and
     // its pages are written in order.
     let hash = (slot[0] ^ slot[1].rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut at = hash >> (64 - slots.trailing_zeros());
     loop {
         let begin = at as usize * SLOT;
-        let place = &mut table[begin..begin + SLOT];
-        let there: Slot = bytemuck::pod_read_unaligned(place);
+        let there: Slot = bytemuck::pod_read_unaligned(&table[begin..begin + SLOT]);
         if is_empty(&there) {
-            place.copy_from_slice(bytemuck::bytes_of(&slot));
-            return None;
+            return (begin, None);
         }
         if there[..2] == slot[..2] {
-            return Some(there[2]);
+            return (begin, Some(there));
         }
         at = (at + 1) % slots;
     }
@@ -254,6 +270,7 @@ mod tests {
             let mut model = HashMap::new();
             for (fingerprint, value) in pairs {
                 let earlier = model.get(&fingerprint).copied();
+                prop_assert_eq!(seen.get(fingerprint), earlier);
                 prop_assert_eq!(seen.insert(fingerprint, value).unwrap(), earlier);
                 model.entry(fingerprint).or_insert(value);
             }
