@@ -15,8 +15,8 @@ const BLOCK: u32 = 128;
 
 /// What to keep of what a scan sees.
 pub(crate) enum Keep {
-    /// The best few.
-    Best(Beam),
+    /// The best few, and the similarity of the last one that had to make room.
+    Best(Beam, f32),
     /// Everything at or above a similarity, in slot order.
     AtLeast(f32, Vec<Candidate>),
 }
@@ -25,14 +25,18 @@ impl Keep {
     pub(crate) fn best(width: usize) -> Self {
         let mut beam = Beam::default();
         beam.reset(width);
-        Self::Best(beam)
+        Self::Best(beam, f32::NAN)
     }
 
     #[inline]
     fn meet(&mut self, candidate: Candidate) {
         match self {
-            Self::Best(beam) => {
-                if candidate.similarity >= beam.floor() {
+            Self::Best(beam, made_room) => {
+                let floor = beam.floor();
+                if candidate.similarity >= floor {
+                    if beam.is_full() {
+                        *made_room = floor;
+                    }
                     beam.insert(candidate);
                 }
             }
@@ -44,10 +48,19 @@ impl Keep {
         }
     }
 
+    /// The similarity of the last face kept, where another of the same had to make room: which of
+    /// them are answers is for their ids to say, so all of them are needed.
+    pub(crate) fn tied(&self) -> Option<f32> {
+        match self {
+            Self::Best(beam, made_room) => Some(beam.floor()).filter(|floor| floor == made_room),
+            Self::AtLeast(..) => None,
+        }
+    }
+
     /// What was kept, best first.
     pub(crate) fn into_candidates(self) -> Vec<Candidate> {
         match self {
-            Self::Best(beam) => beam.candidates().to_vec(),
+            Self::Best(beam, _) => beam.candidates().to_vec(),
             Self::AtLeast(_, mut found) => {
                 found.sort_unstable_by(|a, b| {
                     b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot))

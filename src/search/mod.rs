@@ -351,8 +351,9 @@ fn row<T>(values: &[T], slot: u32, dims: usize) -> &[T] {
     values.get(from..from + dims).unwrap_or_default()
 }
 
-/// A damaged vector may give NaN, which has no place in an order: it is worse than any.
+/// Rounding may carry a cosine past its range, where no threshold reaches. A damaged vector may give
+/// NaN, which has no place in an order: it is worse than any.
 #[inline]
 fn comparable(similarity: f32, missing: bool) -> f32 {
-    if missing || similarity.is_nan() { f32::NEG_INFINITY } else { similarity }
+    if missing || similarity.is_nan() { f32::NEG_INFINITY } else { similarity.clamp(-1.0, 1.0) }
 }

@@ -6,7 +6,8 @@
 //! the question open (too few subjects, or a threshold below all it found), it is widened, and
 //! scored exhaustively once that costs no more.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::exact::{Keep, scan};
 use super::query::{Counters, Match, Matches, Plan, Request};
@@ -122,6 +123,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
             let mut probe = [(scores, self.keeper(keep))];
             scan(&mut probe, self.request.selection.as_deref(), &self.request.query.stop)?;
             counters.vectors_read += self.passing as u64;
+            if let Some(similarity) = probe[0].1.tied() {
+                probe[0].1 = Keep::AtLeast(similarity, Vec::new());
+                scan(&mut probe, self.request.selection.as_deref(), &self.request.query.stop)?;
+                counters.vectors_read += self.passing as u64;
+            }
             let [(_, kept)] = probe;
             let candidates = kept.into_candidates();
             if let Some(found) = self.finish(&candidates, self.saw_all(keep, candidates.len()))? {
@@ -152,6 +158,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
             let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
             counters.vectors_read = self.passing as u64;
             counters.elapsed = elapsed;
+            if kept.tied().is_some() {
+                return self.exhaustive(&scores, counters);
+            }
             let candidates = kept.into_candidates();
             match self.finish(&candidates, self.saw_all(keep, candidates.len()))? {
                 Some(found) => Ok(Matches { found, counters }),
@@ -190,8 +199,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let query = self.request.query;
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         let past_threshold = candidates.last().is_some_and(|last| last.similarity < least);
-        let mut found = Vec::with_capacity(self.wanted.min(candidates.len()));
-        let mut subjects = HashSet::new();
+        let mut found: Vec<Match<'g>> = Vec::with_capacity(self.wanted.min(candidates.len()));
+        let mut subjects = HashMap::new();
         let mut floor = None;
         for &candidate in candidates {
             if candidate.similarity < least {
@@ -207,8 +216,19 @@ impl<'g, 'q> Searcher<'g, 'q> {
             if query.by_subject {
                 let attributes = &self.gallery.0.segment.attributes;
                 let subject = attributes.text(column::SUBJECT, candidate.slot)?;
-                if subject.is_some_and(|subject| !subjects.insert(subject)) {
-                    continue;
+                match subject.map(|subject| subjects.entry(subject)) {
+                    None => {}
+                    Some(Entry::Vacant(new)) => {
+                        new.insert(found.len());
+                    }
+                    Some(Entry::Occupied(place)) => {
+                        let best = &mut found[*place.get()];
+                        let again = Match::new(self.gallery, candidate);
+                        if again.similarity == best.similarity && again.face_id < best.face_id {
+                            *best = again;
+                        }
+                        continue;
+                    }
                 }
             }
             found.push(Match::new(self.gallery, candidate));

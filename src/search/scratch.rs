@@ -48,9 +48,15 @@ impl Beam {
     #[inline]
     pub(crate) fn floor(&self) -> f32 {
         match self.entries.last() {
-            Some(last) if self.entries.len() >= self.width => last.similarity,
+            Some(last) if self.is_full() => last.similarity,
             _ => f32::NEG_INFINITY,
         }
+    }
+
+    /// Whether a newcomer takes the place of another.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= self.width
     }
 
     /// Takes a candidate that is good enough; ties with the last go by slot.
@@ -60,7 +66,7 @@ impl Beam {
         if at >= self.width {
             return;
         }
-        if self.entries.len() >= self.width {
+        if self.is_full() {
             self.entries.pop();
             self.expanded.pop();
         }

@@ -62,6 +62,7 @@ pub(crate) fn walk(
     scratch: &mut Scratch,
     counters: &mut Counters,
 ) -> Result<(), SearchError> {
+    stop.check()?;
     let Scratch { beam, passing, visited, fresh } = scratch;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
