@@ -248,7 +248,7 @@ impl Build {
         }
         progress.begin("publish", None);
         let graph = place.finished.graph.clone();
-        self.publish(place, ingested, graph)?;
+        self.publish(&place, ingested, graph)?;
         progress.end();
         Ok(ingested.counts)
     }
@@ -294,7 +294,7 @@ impl Build {
 
     fn publish(
         &self,
-        place: Place,
+        place: &Place,
         ingested: faces::Ingested,
         graph: Option<GraphInfo>,
     ) -> Result<(), BuildError> {
@@ -329,8 +329,8 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
-        let building = place.leave()?;
-        publish(&building, &self.gallery, self.replace)?;
+        place.leave()?;
+        publish(place.folder(), &self.gallery, self.replace)?;
         Ok(())
     }
 }
