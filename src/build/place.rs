@@ -2,25 +2,26 @@
 //!
 //! `GALLERY.building` holds `build.json`: what is being built from what, and the steps finished. A
 //! build of the same from the same goes on after them; any other begins anew. One process at a
-//! time: `lock` is locked while a build is at work.
+//! time: the folder is locked while a build is at work, until after it stands in its place.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use super::faces::Ingested;
-use super::{Build, BuildError, SEGMENT, is_gallery};
+use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
-use crate::gallery::GraphInfo;
 use crate::gallery::format::FORMAT;
-use crate::gallery::write::{
-    create_private, create_private_dir, publish, sync_dir, write_atomically,
-};
+use crate::gallery::write::{create_private_dir, publish, write_atomically};
+use crate::gallery::{GraphInfo, catalogue};
 
-pub(super) const STATE: &str = "build.json";
-pub(super) const LOCK: &str = "lock";
+const STATE: &str = "build.json";
+/// What a build makes in its folder, beside temporary files of the same names with an ending.
+const MADE: [&str; 5] =
+    [STATE, catalogue::FILE_NAME, catalogue::CHECKSUM_NAME, REJECTS, "segments"];
 
 /// The steps that are finished, with what they gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub(super) struct Place {
     gallery: PathBuf,
     recipe: String,
     pub(super) finished: Finished,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Place {
@@ -71,22 +72,13 @@ impl Place {
         folder.push(".building");
         let folder = PathBuf::from(folder);
         let state = folder.join(STATE);
-        let there = fs::symlink_metadata(&folder).is_ok();
-        // An empty folder, or one with a lock alone, is one that an earlier build just began; a
-        // gallery beside the gallery is the old one, whose removal was interrupted.
-        let ours = || is_fresh(&folder) || (is_gallery(&folder) && is_gallery(&gallery));
-        if there && fs::symlink_metadata(&state).is_err() && !ours() {
+        create_private_dir(&folder)?;
+        let lock = lock(&folder)?;
+        // Without a state it was just begun, or all but published, or is what a replacement left.
+        if fs::symlink_metadata(&state).is_err() && !is_ours(&folder) {
             return Err(BuildError::BuildingTaken { path: folder });
         }
-        create_private_dir(&folder)?;
         make_private(&folder)?;
-        let lock = create_private(&folder.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(BuildError::Locked { path: folder }),
-            // A file system without locks: then nobody is kept out.
-            Err(TryLockError::Error(_)) => {}
-        }
         let recipe = recipe(build, way);
         let earlier = fs::read(&state)
             .ok()
@@ -128,14 +120,11 @@ impl Place {
         Ok(write_atomically(&path, &json)?)
     }
 
-    /// Removes what earlier runs left, apart from the lock.
+    /// Removes what earlier runs left.
     fn empty(&self) -> Result<(), BuildError> {
         let failed = |source| BuildError::io("empty", &self.folder, source);
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_name() == LOCK {
-                continue;
-            }
             if entry.file_type().map_err(failed)?.is_dir() {
                 fs::remove_dir_all(entry.path()).map_err(failed)?;
             } else {
@@ -150,16 +139,12 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Puts what was built into the gallery's place and takes out what belongs to building alone.
-    ///
-    /// Until the rename the folder can be told as a build's; the lock is held until all is done.
+    /// Takes out what belongs to the building alone and puts the folder into the gallery's place;
+    /// it stays locked until that is done.
     pub(super) fn publish(self, replace: bool) -> Result<(), BuildError> {
-        publish(&self.folder, &self.gallery, replace)?;
-        for name in [STATE, LOCK] {
-            let path = self.gallery.join(name);
-            fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))?;
-        }
-        Ok(sync_dir(&self.gallery)?)
+        let path = self.folder.join(STATE);
+        fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))?;
+        Ok(publish(&self.folder, &self.gallery, replace)?)
     }
 }
 
@@ -176,14 +161,41 @@ fn make_private(folder: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn is_fresh(folder: &Path) -> bool {
+/// Locks the folder itself, so that the lock goes with it when it is published.
+fn lock(folder: &Path) -> Result<Option<File>, BuildError> {
+    let locked = || BuildError::Locked { path: folder.to_owned() };
+    let lock = match File::open(folder) {
+        Ok(lock) => lock,
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Err(locked()),
+        // Where folders cannot be opened or have no locks, nobody is kept out.
+        Err(_) => return Ok(None),
+    };
+    if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(locked());
+    }
+    // Whoever had the lock until now may have published the folder.
+    if is_at(&lock, folder) { Ok(Some(lock)) } else { Err(locked()) }
+}
+
+#[cfg(unix)]
+fn is_at(open: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let mark = |found: fs::Metadata| (found.dev(), found.ino());
+    let there = fs::metadata(path).map(mark);
+    there.is_ok_and(|there| open.metadata().is_ok_and(|open| mark(open) == there))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether nothing is in a folder but what builds make.
+fn is_ours(folder: &Path) -> bool {
+    let made =
+        |name: &str| MADE.iter().any(|made| name.strip_suffix(".new").unwrap_or(name) == *made);
     fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.all(|entry| {
-            entry.is_ok_and(|entry| {
-                let name = entry.file_name();
-                name == LOCK || name.to_string_lossy().starts_with(STATE)
-            })
-        })
+        entries.all(|entry| entry.is_ok_and(|entry| made(&entry.file_name().to_string_lossy())))
     })
 }
 

@@ -155,11 +155,14 @@ pub(crate) fn publish(building: &Path, gallery: &Path, replace: bool) -> Result<
     sync_dir(building)?;
     let parent = gallery.parent().unwrap_or(Path::new("."));
     if replace && gallery.exists() {
+        // The old gallery's folder will bear the building's name: no other build may take it.
+        let old = File::open(gallery).inspect(|old| drop(old.try_lock()));
         exchange(building, gallery)?;
         sync_dir(parent)?;
         // The old gallery stands in the building's place now.
         fs::remove_dir_all(building)
             .map_err(|source| GalleryError::io("remove", building, source))?;
+        drop(old);
     } else {
         rename_to_free_place(building, gallery)
             .map_err(|source| GalleryError::io("publish", gallery, source))?;
