@@ -26,7 +26,7 @@ mod common;
 use common::{Data, median, print_machine, setting};
 
 const K: usize = 10;
-const BEAMS: [usize; 9] = [16, 24, 32, 48, 64, 96, 128, 192, 256];
+const BEAMS: [usize; 9] = [64, 96, 128, 192, 256, 384, 512, 768, 1024];
 const RECALLS: [f64; 2] = [0.95, 0.99];
 
 /// hnsw_rs looks at the last part of a distance's name when it loads an index, hence the name.

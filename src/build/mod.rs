@@ -279,7 +279,7 @@ impl Build {
         }
         progress.begin("publish", None);
         let graph = place.finished.graph.clone();
-        self.publish(&place, ingested, graph)?;
+        self.publish(place, ingested, graph)?;
         progress.end();
         Ok(ingested.counts)
     }
@@ -329,7 +329,7 @@ impl Build {
 
     fn publish(
         &self,
-        place: &Place,
+        place: Place,
         ingested: faces::Ingested,
         graph: Option<GraphInfo>,
     ) -> Result<(), BuildError> {
