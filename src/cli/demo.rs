@@ -16,7 +16,7 @@ use super::{Failure, cancel_on_interrupt};
 static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/sample");
 
 /// Faces shown for each probe.
-const SHOWN: usize = 6;
+const SHOWN: usize = 5;
 /// Beam of the walk that is compared with the exhaustive search.
 const BEAM: usize = 64;
 
