@@ -9,7 +9,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -18,6 +17,9 @@ use lookalike::gallery::Bounds;
 use lookalike::ingest::Cancelled;
 use lookalike::ingest::image::{ImageLimits, load_all};
 use rayon::prelude::*;
+
+mod common;
+use common::{print_machine, setting};
 
 const WIDTH: usize = 1632;
 const HEIGHT: usize = 1224;
@@ -52,29 +54,6 @@ fn main() {
     } else {
         println!("\nsample gallery left out: no {SAMPLE}");
     }
-}
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn print_machine() {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("unknown", |(_, model)| model.trim());
-    let commit = Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .map_or_else(String::new, |output| {
-            String::from_utf8_lossy(&output.stdout).trim().to_owned()
-        });
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = rayon::current_num_threads();
-    println!("CPU: {model}, {cores} cores, {threads} threads; commit: {commit}");
 }
 
 /// Measures the files of a folder in turn by each way, and prints the medians.

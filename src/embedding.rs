@@ -119,6 +119,7 @@ pub(crate) fn normalise(values: &mut [f32]) -> Result<f32, EmbeddingError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::*;
     use proptest::prelude::*;
 

@@ -1,6 +1,7 @@
 //! The one public error, a thin layer over the stages' own.
 
 use crate::EmbeddingError;
+use crate::evaluate::EvaluateError;
 use crate::gallery::GalleryError;
 use crate::search::{FilterError, SearchError};
 
@@ -17,6 +18,9 @@ pub enum Error {
     /// A search.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// A measurement.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
     /// A build.
     #[cfg(feature = "build")]
     #[error(transparent)]

@@ -12,7 +12,7 @@ pub trait Progress: Sync {
         let _ = (step, total);
     }
 
-    /// `done` items of the running step are finished.
+    /// `done` more items of the running step are finished.
     fn advance(&self, done: u64) {
         let _ = done;
     }

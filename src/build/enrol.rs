@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 
-use super::faces::{Ingested, Item, Prepared};
+use super::faces::{Ingested, Item, Prepared, PreparedFace};
 use super::lookup::{Numbers, Pairs};
 use super::{Build, BuildError, REJECTS};
 use crate::gallery::attributes::{self, AttributeWriter, Row};
@@ -27,6 +27,7 @@ pub(super) struct Enrolment<'b> {
     dims: usize,
     faces: u32,
     next_face_id: u64,
+    rows_are_slots: bool,
     thumbnails: u64,
     warned: u64,
     flagged: u64,
@@ -81,6 +82,7 @@ impl<'b> Enrolment<'b> {
             dims,
             faces: 0,
             next_face_id: 0,
+            rows_are_slots: true,
             thumbnails: 0,
             warned: 0,
             flagged: 0,
@@ -93,7 +95,10 @@ impl<'b> Enrolment<'b> {
     /// Enrols a face, or says why not.
     pub(super) fn take(&mut self, prepared: Prepared) -> Result<(), BuildError> {
         let (item, vector, photo) = match prepared {
-            Prepared::Face { item, vector, photo } => (item, vector, photo),
+            Prepared::Face(face) => {
+                let PreparedFace { item, vector, photo } = *face;
+                (item, vector, photo)
+            }
             Prepared::Fault { row, file, reason } => {
                 return self.findings.reject(row, &file, &reason);
             }
@@ -107,7 +112,9 @@ impl<'b> Enrolment<'b> {
             Err((file, reason)) => return self.findings.reject(Some(row), &file, &reason),
         };
         let prints = Prints::of(&item, &vector, photo.as_ref());
-        let failed = SeenBefore::failed(&self.seen.scratch);
+        let key = item.line.as_ref().and_then(|line| line.key.as_deref());
+        let key = key.map(|key| (key, fingerprint(&[key.as_bytes()])));
+        // Looked up first and kept last: a face that is refused must not stand in another's way.
         if let Some(earlier) = prints.face.and_then(|face| self.seen.faces.get(face)) {
             let file = self.image_of(&item);
             let reason = format!(
@@ -115,19 +122,19 @@ impl<'b> Enrolment<'b> {
             );
             return self.findings.reject(Some(row), &file, &reason);
         }
-        let key = item.line.as_ref().and_then(|line| line.key.as_deref());
-        let key_print = key.map(|key| fingerprint(&[key.as_bytes()]));
-        if let Some(earlier) = key_print.and_then(|print| self.seen.keys.get(print)) {
+        if let Some((key, earlier)) =
+            key.and_then(|(key, print)| Some((key, self.seen.keys.get(print)?)))
+        {
             let file = self.manifest();
-            let reason = format!("key {:?} is that of face {earlier} already", key.unwrap_or(""));
+            let reason = format!("key {key:?} is that of face {earlier} already");
             return self.findings.reject(Some(row), &file, &reason);
         }
-        // What is refused above must not count as seen: the next of its kind may be enrolled.
+        let failed = SeenBefore::failed(&self.seen.scratch);
         if let Some(face) = prints.face {
             self.seen.faces.insert(face, row).map_err(&failed)?;
         }
-        if let Some(key) = key_print {
-            self.seen.keys.insert(key, row).map_err(&failed)?;
+        if let Some((_, print)) = key {
+            self.seen.keys.insert(print, row).map_err(&failed)?;
         }
         let same_photo_as = self.seen.photos.insert(prints.photo, row).map_err(&failed)?;
         self.remark(&item, photo.as_ref(), same_photo_as)?;
@@ -137,13 +144,12 @@ impl<'b> Enrolment<'b> {
     /// Whether a face may be enrolled, as far as it alone decides.
     fn check(&self, item: &Item, vector: &[f32], photo: Option<&Photo>) -> Result<(), Refused> {
         debug_assert_eq!(vector.len(), self.dims);
-        if let Some(line) = &item.line {
-            if let Some((name, length)) =
+        if let Some(line) = &item.line
+            && let Some((name, length)) =
                 longest_text(line).filter(|(_, length)| *length > MAX_TEXT)
-            {
-                let reason = format!("its {name} has {length} bytes, at most {MAX_TEXT} are kept");
-                return Err((self.manifest(), reason));
-            }
+        {
+            let reason = format!("its {name} has {length} bytes, at most {MAX_TEXT} are kept");
+            return Err((self.manifest(), reason));
         }
         if !self.build.require_images {
             return Ok(());
@@ -178,7 +184,7 @@ impl<'b> Enrolment<'b> {
         if let Some(earlier) = same_photo_as {
             self.flagged += 1;
             let reason = if photo.is_some_and(|photo| photo.hash.is_some()) {
-                format!("the same photo as face {earlier}, under another subject or source")
+                format!("the same photo as face {earlier}")
             } else {
                 format!("the same embedding as face {earlier}")
             };
@@ -211,6 +217,7 @@ impl<'b> Enrolment<'b> {
             row.values = line.attributes;
         }
         self.files.write(slot, row, vector, self.build.vectors, thumbnail.as_deref())?;
+        self.rows_are_slots &= face_id == u64::from(slot);
         self.faces += 1;
         self.next_face_id = self.next_face_id.max(face_id + 1);
         Ok(())
@@ -231,7 +238,9 @@ impl<'b> Enrolment<'b> {
             thumbnails: self.thumbnails,
         };
         // A row that is left out keeps its number unused: the next id lies behind all of them.
-        Ok(Ingested { counts, dims: self.dims, next_face_id: rows.max(self.next_face_id) })
+        let next_face_id = rows.max(self.next_face_id);
+        let rows_are_slots = self.rows_are_slots && rows == u64::from(self.faces);
+        Ok(Ingested { counts, dims: self.dims, next_face_id, rows_are_slots })
     }
 
     fn manifest(&self) -> PathBuf {

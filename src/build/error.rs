@@ -70,6 +70,14 @@ pub enum BuildError {
         /// The most there may be.
         max: u64,
     },
+    /// An index that was to be taken over is of other faces.
+    #[error(
+        "the index to take over is not one of the {faces} faces enrolled: its data ids must be the rows, and none may have been rejected"
+    )]
+    OtherIndex {
+        /// Faces enrolled.
+        faces: u64,
+    },
     /// A face was rejected in a strict build.
     #[error("{}{file}: {reason} (a strict build ends at the first rejected face)", row.map(|row| format!("row {row}, ")).unwrap_or_default())]
     Strict {

@@ -26,6 +26,8 @@ pub(super) struct Ingested {
     pub(super) counts: IngestCounts,
     pub(super) dims: usize,
     pub(super) next_face_id: u64,
+    /// Whether the n-th row is the n-th face, for every row.
+    pub(super) rows_are_slots: bool,
 }
 
 /// The opened input of a build.
@@ -51,17 +53,17 @@ pub(super) enum Step {
 
 /// A face as far as it can be made without knowing the others.
 pub(super) enum Prepared {
-    Face {
-        item: Item,
-        /// Of unit length, with the length it had; or why the row is no embedding.
-        vector: Result<(Vec<f32>, f32), String>,
-        photo: Option<Photo>,
-    },
-    Fault {
-        row: Option<u64>,
-        file: PathBuf,
-        reason: String,
-    },
+    Face(Box<PreparedFace>),
+    Fault { row: Option<u64>, file: PathBuf, reason: String },
+}
+
+/// A face with all that was made of its own input.
+pub(super) struct PreparedFace {
+    pub(super) item: Item,
+    /// Of unit length, with the length it had; or why the row is no embedding.
+    pub(super) vector: Result<(Vec<f32>, f32), String>,
+    /// Where there is an image to load.
+    pub(super) photo: Option<Photo>,
 }
 
 /// Reads the input of a build and writes its faces into a segment's folder.
@@ -122,15 +124,15 @@ impl<'b> Input<'b> {
         if rows > MAX_FACES {
             return Err(BuildError::TooMany { rows, max: MAX_FACES });
         }
-        if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.has_row()) {
-            if manifest.lines() != rows {
-                return Err(BuildError::Lengths {
-                    embeddings: build.embeddings.clone(),
-                    rows,
-                    manifest: manifest.path().to_owned(),
-                    lines: manifest.lines(),
-                });
-            }
+        if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.has_row())
+            && manifest.lines() != rows
+        {
+            return Err(BuildError::Lengths {
+                embeddings: build.embeddings.clone(),
+                rows,
+                manifest: manifest.path().to_owned(),
+                lines: manifest.lines(),
+            });
         }
         Ok(Self { build, embeddings, manifest })
     }
@@ -166,7 +168,7 @@ impl<'b> Input<'b> {
             let line = item.line.as_ref()?;
             Some(image::load(folder, line.image.as_deref()?, line.bounds.as_ref(), limits))
         });
-        Prepared::Face { item, vector, photo }
+        Prepared::Face(Box::new(PreparedFace { item, vector, photo }))
     }
 
     fn vector(&self, row: u64) -> Result<(Vec<f32>, f32), String> {

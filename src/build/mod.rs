@@ -14,14 +14,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ::hnsw_rs::anndists::dist::Distance;
+use ::hnsw_rs::prelude::Hnsw;
+use half::f16;
+
 use crate::gallery::catalogue::FileInfo;
-use crate::gallery::format::{FORMAT, FileKind};
-use crate::gallery::segment::BinaryFile;
-use crate::gallery::write::{publish, sync_dir};
+use crate::gallery::format::{FORMAT, FileKind, Section};
+use crate::gallery::segment::{BinaryFile, Vectors};
+use crate::gallery::write::sync_dir;
 use crate::gallery::{
     Catalogue, GalleryError, GraphInfo, IngestCounts, SegmentInfo, VectorType, catalogue,
 };
-use crate::graph::{self, GraphParams};
+use crate::graph::{self, Graph, GraphParams};
 use crate::{Cancel, Progress};
 
 mod enrol;
@@ -213,22 +217,46 @@ impl Build {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
+        let make = |vectors: Vectors<'_>, dims| {
+            graph::build(vectors, dims, &self.params, progress, cancel)
+        };
         match self.threads {
-            None => self.run_here(progress, cancel),
+            None => self.run_here("build", make, progress, cancel),
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .map_err(|e| BuildError::Threads(e.to_string()))?
-                .install(|| self.run_here(progress, cancel)),
+                .install(|| self.run_here("build", make, progress, cancel)),
         }
+    }
+
+    /// Builds the gallery around an index that the crate hnsw_rs made earlier, instead of linking
+    /// the faces again; its data ids are the rows of the embeddings, and [`graph`](Self::graph)
+    /// must say with how many links it was made.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and when the index is not of exactly the rows enrolled.
+    pub fn run_with_index<D: Distance<f32> + Send + Sync>(
+        &self,
+        index: &Hnsw<'_, f32, D>,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<IngestCounts, BuildError> {
+        let make = |vectors: Vectors<'_>, dims| {
+            let faces = vectors.faces(dims) as usize;
+            graph::has_ids_to(index, faces).then(|| graph::export(index, faces, &self.params))
+        };
+        self.run_here("take over", make, progress, cancel)
     }
 
     fn run_here(
         &self,
+        way: &str,
+        make: impl Fn(Vectors<'_>, usize) -> Option<Graph>,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
-        let mut place = Place::take(self, progress)?;
+        let mut place = Place::take(self, way, progress)?;
         let ingested = match place.finished.faces {
             Some(ingested) => ingested,
             None => {
@@ -242,8 +270,11 @@ impl Build {
                 done
             }
         };
+        if way != "build" && !ingested.rows_are_slots {
+            return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });
+        }
         if self.builder != Builder::None && place.finished.graph.is_none() {
-            let info = self.build_graph(&place.segment(), ingested, progress, cancel)?;
+            let info = self.build_graph(make, &place.segment(), ingested, progress, cancel)?;
             place.finish(Finished { faces: Some(ingested), graph: Some(info) })?;
         }
         progress.begin("publish", None);
@@ -255,6 +286,7 @@ impl Build {
 
     fn build_graph(
         &self,
+        make: impl Fn(Vectors<'_>, usize) -> Option<Graph>,
         segment: &Path,
         ingested: faces::Ingested,
         progress: &dyn Progress,
@@ -265,19 +297,22 @@ impl Build {
         let range;
         let vectors = match self.vectors {
             VectorType::F32 => {
-                range = file.range::<f32>(crate::gallery::format::Section::VectorsF32, None)?;
-                crate::gallery::segment::Vectors::F32(file.items(&range))
+                range = file.range::<f32>(Section::VectorsF32, None)?;
+                Vectors::F32(file.items(&range))
             }
             VectorType::F16 => {
-                range =
-                    file.range::<half::f16>(crate::gallery::format::Section::VectorsF16, None)?;
-                crate::gallery::segment::Vectors::F16(file.items(&range))
+                range = file.range::<f16>(Section::VectorsF16, None)?;
+                Vectors::F16(file.items(&range))
             }
         };
         progress.begin("graph", Some(counts.enrolled));
-        let graph = graph::build(vectors, dims, &self.params, progress, cancel);
+        let graph = make(vectors, dims);
         progress.end();
-        let mut graph = graph.ok_or(BuildError::Cancelled)?;
+        let mut graph = match graph {
+            Some(graph) => graph,
+            None if cancel.is_cancelled() => return Err(BuildError::Cancelled),
+            None => return Err(BuildError::OtherIndex { faces: counts.enrolled }),
+        };
         let reached = graph::link_in(&mut graph, vectors, dims, progress, cancel)
             .ok_or(BuildError::Cancelled)?;
         graph::store(&graph, segment, dims)?;
@@ -329,9 +364,7 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
-        place.leave()?;
-        publish(place.folder(), &self.gallery, self.replace)?;
-        Ok(())
+        place.publish(self.replace)
     }
 }
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
-use crate::gallery::write::{create_private_dir, write_atomically};
+use crate::gallery::format::FORMAT;
+use crate::gallery::write::{create_private_dir, publish, write_atomically};
 use crate::gallery::{GraphInfo, catalogue};
 
 const STATE: &str = "build.json";
@@ -40,6 +41,7 @@ struct State {
 /// The building folder, taken by this process.
 pub(super) struct Place {
     folder: PathBuf,
+    gallery: PathBuf,
     recipe: String,
     pub(super) finished: Finished,
     _lock: Option<File>,
@@ -47,15 +49,24 @@ pub(super) struct Place {
 
 impl Place {
     /// Takes the building folder of a build, with what an earlier run of it finished.
-    pub(super) fn take(build: &Build, progress: &dyn Progress) -> Result<Self, BuildError> {
-        let gallery = &build.gallery;
-        if fs::symlink_metadata(gallery).is_ok() {
+    ///
+    /// `way` tells apart builds that make different galleries of the same settings.
+    pub(super) fn take(
+        build: &Build,
+        way: &str,
+        progress: &dyn Progress,
+    ) -> Result<Self, BuildError> {
+        let mut gallery = build.gallery.clone();
+        if fs::symlink_metadata(&gallery).is_ok() {
             if !build.replace {
-                return Err(BuildError::Exists { path: gallery.clone() });
+                return Err(BuildError::Exists { path: gallery });
             }
-            if !is_gallery(gallery) {
-                return Err(BuildError::NotAGallery { path: gallery.clone() });
+            if !is_gallery(&gallery) {
+                return Err(BuildError::NotAGallery { path: gallery });
             }
+            // Through a symbolic link, what it leads to is replaced, not the link.
+            gallery = fs::canonicalize(&gallery)
+                .map_err(|source| BuildError::io("find", &gallery, source))?;
         }
         let mut folder = gallery.clone().into_os_string();
         folder.push(".building");
@@ -67,13 +78,15 @@ impl Place {
         if fs::symlink_metadata(&state).is_err() && !is_ours(&folder) {
             return Err(BuildError::BuildingTaken { path: folder });
         }
-        let recipe = recipe(build);
+        make_private(&folder)?;
+        let recipe = recipe(build, way);
         let earlier = fs::read(&state)
             .ok()
             .and_then(|json| serde_json::from_slice::<State>(&json).ok())
             .filter(|state| state.recipe == recipe)
             .map(|state| state.finished);
-        let mut place = Self { folder, recipe, finished: Finished::default(), _lock: lock };
+        let finished = Finished::default();
+        let mut place = Self { folder, gallery, recipe, finished, _lock: lock };
         match earlier {
             Some(finished) if finished.faces.is_some() => {
                 progress.note("going on with an interrupted build");
@@ -126,11 +139,26 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Takes out what belongs to the building alone: the folder is a gallery now.
-    pub(super) fn leave(&self) -> Result<(), BuildError> {
+    /// Takes out what belongs to the building alone and puts the folder into the gallery's place;
+    /// it stays locked until that is done.
+    pub(super) fn publish(self, replace: bool) -> Result<(), BuildError> {
         let path = self.folder.join(STATE);
-        fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))
+        fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))?;
+        Ok(publish(&self.folder, &self.gallery, replace)?)
     }
+}
+
+/// Closes a folder that was there already to everybody but its owner.
+fn make_private(folder: &Path) -> Result<(), BuildError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .map_err(|source| BuildError::io("close", folder, source))?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 /// Locks the folder itself, so that the lock goes with it when it is published.
@@ -173,7 +201,7 @@ fn is_ours(folder: &Path) -> bool {
 
 /// Everything that decides what a build gives: settings, and the inputs by path, length and time
 /// of change. Standard input has no such marks, so a build from it never goes on.
-fn recipe(build: &Build) -> String {
+fn recipe(build: &Build, way: &str) -> String {
     let mark = |path: &Option<&Path>| {
         let Some(path) = path else { return "none".to_owned() };
         let Ok(metadata) = fs::metadata(path) else {
@@ -184,12 +212,15 @@ fn recipe(build: &Build) -> String {
         format!("{} {} {:?}", path.display(), metadata.len(), changed)
     };
     format!(
-        "embeddings {} array {:?} manifest {} images {} require {} vectors {:?} builder {:?} {:?}",
+        "{way}, format {FORMAT}, lookalike {}, embeddings {} array {:?} manifest {} images {} \
+         require {} strict {} vectors {:?} builder {:?} {:?}",
+        env!("CARGO_PKG_VERSION"),
         mark(&Some(&build.embeddings)),
         build.array,
         mark(&build.manifest.as_deref()),
         mark(&build.images.as_deref()),
         build.require_images,
+        build.strict,
         build.vectors,
         build.builder,
         build.params,

@@ -12,6 +12,7 @@ use lookalike::{BuildError, Cancel, Error};
 mod bars;
 mod build;
 mod demo;
+mod evaluate;
 mod probes;
 mod results;
 mod search;
@@ -36,6 +37,7 @@ enum Command {
     Show(show::Args),
     Verify(verify::Args),
     Synth(synth::Args),
+    Evaluate(evaluate::Args),
 }
 
 /// Why a command did not do what it was asked.
@@ -101,6 +103,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Synth(args) => synth::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
     };
     let (message, status) = match result {
         Ok(()) | Err(Failure::OutputClosed) => return ExitCode::SUCCESS,

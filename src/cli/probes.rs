@@ -46,16 +46,16 @@ impl ProbeFile {
     ) -> Result<Self, Failure> {
         let embeddings = Embeddings::open(path, array)?;
         let manifest = manifest.map(Manifest::open).transpose()?;
-        if let Some(manifest) = &manifest {
-            if manifest.lines() != embeddings.rows() {
-                return Err(Failure::Failed(format!(
-                    "{} has {} rows and {} has {} lines: they must agree",
-                    path.display(),
-                    embeddings.rows(),
-                    manifest.path().display(),
-                    manifest.lines()
-                )));
-            }
+        if let Some(manifest) = &manifest
+            && manifest.lines() != embeddings.rows()
+        {
+            return Err(Failure::Failed(format!(
+                "{} has {} rows and {} has {} lines: they must agree",
+                path.display(),
+                embeddings.rows(),
+                manifest.path().display(),
+                manifest.lines()
+            )));
         }
         let lines = manifest.as_ref().map(Manifest::iter).transpose()?;
         Ok(Self { embeddings, lines, images: images.map(Path::to_owned), next: 0 })

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GalleryError;
 use super::format::{FORMAT, OLDEST_READABLE};
+#[cfg(feature = "build")]
 use super::write::write_atomically;
 
 /// The catalogue's file name.
@@ -122,8 +123,13 @@ pub struct FileInfo {
 impl FileInfo {
     /// Measures a file.
     pub(crate) fn of(path: &Path) -> Result<Self, GalleryError> {
-        let bytes =
-            fs::metadata(path).map_err(|source| GalleryError::io("read", path, source))?.len();
+        let failed = |source| GalleryError::io("read", path, source);
+        // A pipe or a device in a file's place would be read without end.
+        let metadata = fs::symlink_metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(GalleryError::damaged(path, "it is not a regular file".to_owned()));
+        }
+        let bytes = metadata.len();
         Ok(Self {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             bytes,
@@ -140,6 +146,7 @@ pub(crate) fn hash_file(path: &Path) -> Result<String, GalleryError> {
 }
 
 impl Catalogue {
+    #[cfg(feature = "build")]
     /// Writes `gallery.json` and its checksum into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), GalleryError> {
         let path = folder.join(FILE_NAME);
@@ -154,7 +161,8 @@ impl Catalogue {
     /// Reads and checks `gallery.json`.
     pub(crate) fn read(folder: &Path) -> Result<Self, GalleryError> {
         let path = folder.join(FILE_NAME);
-        if !path.exists() {
+        // What may not be entered is another matter than what is not there.
+        if matches!(path.try_exists(), Ok(false)) {
             return Err(GalleryError::NotAGallery { path: folder.to_owned() });
         }
         let json = read_small(&path)?;
@@ -166,10 +174,17 @@ impl Catalogue {
             return Err(damaged(format!("it does not match its checksum in {CHECKSUM_NAME}")));
         }
         let catalogue: Self = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
+        // Names become parts of paths: none may lead out of the gallery.
         for segment in &catalogue.segments {
-            // A name becomes part of a path: nothing but digits may.
             if segment.name.len() < 4 || !segment.name.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(damaged(format!("segment name {:?}", segment.name)));
+            }
+        }
+        let in_segments = catalogue.segments.iter().flat_map(|segment| &segment.files);
+        for file in catalogue.files.iter().chain(in_segments) {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+            if !file.name.bytes().all(plain) || file.name.starts_with('.') || file.name.is_empty() {
+                return Err(damaged(format!("file name {:?}", file.name)));
             }
         }
         Ok(catalogue)

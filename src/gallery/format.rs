@@ -342,9 +342,9 @@ fn read_entry(block: &[u8], at: usize, file_length: u64) -> Result<TableEntry, H
         checksum: read_u64(block, at + 24),
     };
     let fits = entry.offset >= HEADER_BLOCK as u64
-        && entry.offset % ALIGNMENT == 0
+        && entry.offset.is_multiple_of(ALIGNMENT)
         && entry.item_bytes > 0
-        && entry.length % u64::from(entry.item_bytes) == 0
+        && entry.length.is_multiple_of(u64::from(entry.item_bytes))
         && entry.offset.checked_add(entry.length).is_some_and(|end| end <= file_length);
     if fits { Ok(entry) } else { Err(HeaderError::Section { tag: entry.tag }) }
 }

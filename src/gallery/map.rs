@@ -7,11 +7,15 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
+#[cfg(feature = "build")]
+use std::ops::DerefMut;
 use std::path::Path;
 
 use bytes::Bytes;
-use memmap2::{Mmap, MmapMut};
+use memmap2::Mmap;
+#[cfg(feature = "build")]
+use memmap2::MmapMut;
 
 /// A file mapped for reading.
 #[derive(Debug)]
@@ -59,9 +63,11 @@ impl Deref for Mapping {
 }
 
 /// A scratch file mapped for reading and writing: memory that the kernel may page out to disk.
+#[cfg(feature = "build")]
 #[derive(Debug)]
 pub(crate) struct ScratchMapping(MmapMut);
 
+#[cfg(feature = "build")]
 impl ScratchMapping {
     /// Maps the whole of `file`, which must be open for reading and writing, not empty, and
     /// unlinked or otherwise out of everybody else's reach.
@@ -74,6 +80,7 @@ impl ScratchMapping {
     }
 }
 
+#[cfg(feature = "build")]
 impl Deref for ScratchMapping {
     type Target = [u8];
 
@@ -82,6 +89,7 @@ impl Deref for ScratchMapping {
     }
 }
 
+#[cfg(feature = "build")]
 impl DerefMut for ScratchMapping {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0

@@ -32,7 +32,7 @@ pub(crate) mod graph;
 pub(crate) mod map;
 pub(crate) mod segment;
 mod verify;
-#[cfg_attr(not(feature = "build"), allow(dead_code))]
+#[cfg(feature = "build")]
 pub(crate) mod write;
 
 pub use attributes::{Attribute, Bounds, Kind, MAX_TEXT, Value};

@@ -133,6 +133,7 @@ pub(crate) enum Vectors<'a> {
 
 impl<'a> Vectors<'a> {
     /// How many vectors of `dims` values there are.
+    #[cfg(feature = "build")]
     pub(crate) fn faces(&self, dims: usize) -> u32 {
         let values = match self {
             Self::F32(values) => values.len(),

@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::catalogue::{self, Catalogue, FileInfo, SegmentInfo};
 use super::format::{FileKind, NONE};
-use super::segment::BinaryFile;
+use super::graph::GraphView;
+use super::segment::{BinaryFile, Lookup};
 use super::{Gallery, GalleryError};
 use crate::Progress;
 
@@ -71,10 +72,10 @@ fn check_segment(
         let before = verified.faults.len();
         check_file(&folder, info, verified);
         let kind = FileKind::ALL.into_iter().find(|kind| kind.file_name() == info.name);
-        if let (true, Some(kind)) = (verified.faults.len() > before, kind) {
-            if let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims) {
-                verified.faults.push(place);
-            }
+        if let (true, Some(kind)) = (verified.faults.len() > before, kind)
+            && let Some(place) = damaged_section(&folder, kind, segment.faces, catalogue.dims)
+        {
+            verified.faults.push(place);
         }
         progress.advance(1);
     }
@@ -176,11 +177,60 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
             fault(format!("the vector of slot {slot} is not of unit length"));
         }
     }
-    if let Some(graph) = &segment.graph {
-        let view = graph.view();
-        let wild = view.layer0.iter().filter(|&&link| link != NONE && link >= faces).count();
-        if wild > 0 {
-            fault(format!("{wild} links of the graph lead to no face"));
+    for slot in 0..faces {
+        if let Some(what) = lookup_fault(gallery, slot) {
+            fault(what);
         }
     }
+    if let Some(graph) = &segment.graph
+        && let Some(what) = graph_fault(&graph.view(), faces)
+    {
+        fault(what);
+    }
+}
+
+/// Whether a face is found by its key, its subject and its image.
+fn lookup_fault(gallery: &Gallery, slot: u32) -> Option<String> {
+    let segment = &gallery.0.segment;
+    let row = segment.attributes.row(slot).ok()?;
+    let hashes = [
+        (Lookup::Key, row.key.as_deref().map(Lookup::of_text)),
+        (Lookup::Subject, row.subject.as_deref().map(Lookup::of_text)),
+        (Lookup::Image, row.image_hash.as_ref().map(Lookup::of_image)),
+    ];
+    hashes.into_iter().find_map(|(lookup, hash)| {
+        let missing = !segment.look_up(lookup, hash?).any(|found| found == slot);
+        missing.then(|| format!("slot {slot} is not found by its {lookup:?}"))
+    })
+}
+
+/// Whether links lead to faces and the upper layers lead down to them.
+fn graph_fault(graph: &GraphView<'_>, faces: u32) -> Option<String> {
+    let wild = graph.layer0.iter().filter(|&&link| link != NONE && link >= faces).count();
+    if wild > 0 {
+        return Some(format!("{wild} links of layer 0 lead to no face"));
+    }
+    let top = graph.upper.last().map(|layer| graph.slots.get(layer.start).copied());
+    if top.is_some_and(|slot| slot != Some(graph.entry)) {
+        return Some("the entry point is not the first node of the highest layer".to_owned());
+    }
+    for (at, layer) in graph.upper.iter().enumerate() {
+        for place in layer.clone() {
+            let slot = graph.slots.get(place).copied().unwrap_or(NONE);
+            let down = graph.down.get(place).copied().unwrap_or(NONE);
+            let below = match at.checked_sub(1).and_then(|below| graph.upper.get(below)) {
+                Some(below) if (down as usize) < below.len() => {
+                    graph.slots.get(below.start + down as usize).copied()
+                }
+                Some(_) => None,
+                None => Some(down),
+            };
+            let links = graph.upper_neighbours(place);
+            let stray = links.iter().any(|&link| link as usize >= layer.len());
+            if slot >= faces || below != Some(slot) || stray {
+                return Some(format!("node {place} of the upper layers leads astray"));
+            }
+        }
+    }
+    None
 }

@@ -69,6 +69,22 @@ pub(crate) fn build(
     Some(export(&hnsw, faces, params))
 }
 
+/// Whether the data ids of an index are 0 to `faces`, each once.
+pub(crate) fn has_ids_to<D: Distance<f32> + Send + Sync>(
+    hnsw: &Hnsw<'_, f32, D>,
+    faces: usize,
+) -> bool {
+    let points = hnsw.get_point_indexation();
+    let mut seen = vec![false; faces];
+    let new = |point: usize| seen.get_mut(point).is_some_and(|seen| !std::mem::replace(seen, true));
+    let levels = 0..=usize::from(points.get_max_level_observed());
+    hnsw.get_nb_point() == faces
+        && levels
+            .flat_map(|level| points.get_layer_iterator(level))
+            .map(|point| point.get_origin_id())
+            .all(new)
+}
+
 /// The graph that an hnsw_rs index over slots 0 to `faces` holds.
 pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     hnsw: &Hnsw<'_, f32, D>,

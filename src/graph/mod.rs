@@ -20,7 +20,7 @@ mod params;
 mod reach;
 mod store;
 
-pub(crate) use hnsw_rs::build;
+pub(crate) use hnsw_rs::{build, export, has_ids_to};
 pub use params::{GraphParams, ParamsError};
 pub(crate) use reach::link_in;
 pub(crate) use store::store;

@@ -112,7 +112,7 @@ impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = Operator::SIGNS.iter().find(|(_, found)| *found == self.operator);
         let sign = sign.map_or("=", |(sign, _)| sign);
-        write!(f, "{} {sign} '{}'", self.column, self.value.replace('\'', "''"))
+        write!(f, "\"{}\" {sign} '{}'", self.column, self.value.replace('\'', "''"))
     }
 }
 
@@ -321,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(column in "[a-z_]{1,9}", value in "[^\u{0}]{0,20}") {
+        fn what_is_shown_reads_back(column in "[^\"]{1,9}", value in "[^\u{0}]{0,20}") {
             let filter = Filter { column, operator: Operator::LessOrEqual, value };
             prop_assert_eq!(filter.to_string().parse::<Filter>(), Ok(filter));
         }

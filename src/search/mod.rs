@@ -31,9 +31,12 @@ pub(crate) mod walk;
 
 pub use filter::{Filter, FilterError};
 pub use query::{Counters, DEFAULT_TOP, Match, Matches, Plan, Query};
+#[cfg(feature = "build")]
+pub(crate) use scratch::Scratch;
+pub(crate) use scratch::ScratchPool;
 use scratch::{Beam, Candidate};
-pub(crate) use scratch::{Scratch, ScratchPool};
 pub(crate) use selection::SelectionCache;
+#[cfg(feature = "build")]
 pub(crate) use stop::Stop;
 
 use plan::Searcher;
@@ -202,11 +205,11 @@ impl Gallery {
         without: Option<u32>,
     ) -> Result<Request<'q>, SearchError> {
         query.check()?;
-        if let (Some(expected), Some(got)) = (self.model(), &query.model) {
-            if expected != got {
-                let (expected, got) = (expected.to_owned(), got.clone());
-                return Err(SearchError::Model { expected, got });
-            }
+        if let (Some(expected), Some(got)) = (self.model(), &query.model)
+            && expected != got
+        {
+            let (expected, got) = (expected.to_owned(), got.clone());
+            return Err(SearchError::Model { expected, got });
         }
         let segment = &self.0.segment;
         if query.beam.is_some() && segment.graph.is_none() {

@@ -171,7 +171,7 @@ pub(crate) struct Scratch {
 
 /// Scratches at rest; a search takes one and puts it back.
 #[derive(Debug, Default)]
-pub(crate) struct ScratchPool(Mutex<Vec<Box<Scratch>>>);
+pub(crate) struct ScratchPool(Mutex<Vec<Scratch>>);
 
 impl ScratchPool {
     /// Lends a scratch for the time of `work`.
@@ -182,7 +182,7 @@ impl ScratchPool {
         result
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<Scratch>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
         // A panic elsewhere leaves the list whole: it is only ever pushed to and popped from.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

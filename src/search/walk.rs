@@ -75,10 +75,11 @@ pub(crate) fn walk(
         if candidate.similarity >= beam.floor() {
             beam.insert(candidate);
         }
-        if let Some((selection, _)) = ask.selection {
-            if candidate.similarity >= passing.floor() && selection.contains(candidate.slot) {
-                passing.insert(candidate);
-            }
+        if let Some((selection, _)) = ask.selection
+            && candidate.similarity >= passing.floor()
+            && selection.contains(candidate.slot)
+        {
+            passing.insert(candidate);
         }
     };
     let start = descend(graph, scores, counters);

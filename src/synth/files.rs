@@ -139,7 +139,7 @@ impl Folder {
         for row in 0..people.faces() {
             if row % 65_536 == 0 {
                 check(cancel)?;
-                progress.advance(row);
+                progress.advance((people.faces() - row).min(65_536));
             }
             let (slot, person) = people.at_row(row);
             let mut rng = generator(seed, Stream::Particulars, slot);

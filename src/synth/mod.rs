@@ -200,6 +200,7 @@ impl Synth {
         let model = Model::new(self.profile, self.groups(), self.seed);
         let dims = self.profile.dims();
         progress.begin("drawing faces", Some(self.faces));
+        let mut drawn = 0;
         let embeddings = folder.vectors(
             "embeddings.npy",
             (self.faces, dims),
@@ -209,7 +210,7 @@ impl Synth {
                 model.photo(person, generator(self.seed, Stream::Photo, slot), vector);
             },
             &mut |done| {
-                progress.advance(done);
+                progress.advance(done - std::mem::replace(&mut drawn, done));
                 check(cancel)
             },
         )?;

@@ -60,7 +60,7 @@ pub(super) fn exact_top(
             .zip(probes.axis_chunks_iter(Axis(0), PROBES).into_par_iter())
             .for_each(|(best, probes)| offer(best, probes, &block, start));
         start += count as u64;
-        progress.advance(start);
+        progress.advance(count as u64);
         check(cancel)?;
     }
     progress.end();

@@ -7,9 +7,11 @@
 use arrow_schema::{DataType, Field, Schema};
 
 mod read;
+#[cfg(feature = "build")]
 mod write;
 
 pub(crate) use read::{AttributeFile, value};
+#[cfg(feature = "build")]
 pub(crate) use write::AttributeWriter;
 
 /// Rows of a batch in the file.

@@ -11,17 +11,17 @@ fn attributes() -> Vec<Attribute> {
 }
 
 fn row(i: u64) -> Row {
-    let known = i % 3 != 0;
+    let known = !i.is_multiple_of(3);
     Row {
         face_id: i * 2,
         image: known.then(|| format!("images/{i}.jpg")),
-        subject: (i % 5 != 0).then(|| format!("subject-{}", i % 7)),
+        subject: (!i.is_multiple_of(5)).then(|| format!("subject-{}", i % 7)),
         source: Some("archive.example".to_owned()),
         key: Some(format!("k{i}")),
         bounds: known.then_some(Bounds { left: 1.0, top: 2.0, right: 3.5, bottom: 4.0 }),
         norm: 1.5,
         image_hash: known.then_some([i as u8; 32]),
-        same_photo_as: (i % 11 == 0).then_some(i / 2),
+        same_photo_as: i.is_multiple_of(11).then_some(i / 2),
         values: vec![
             Value::Bool(known),
             Value::Int(-(i as i64)),

@@ -63,6 +63,14 @@ pub enum EmbeddingsError {
         /// The types that are read.
         accepted: &'static str,
     },
+    /// The numbers are not face ids.
+    #[error("{path} holds numbers of type {got}; face ids are i8 (int64)")]
+    NotIds {
+        /// The file.
+        path: PathBuf,
+        /// The type, as the file names it.
+        got: String,
+    },
     /// The array is not a table of rows.
     #[error(
         "{path} holds an array of shape {got:?}; expected two dimensions, one row a face (or one \

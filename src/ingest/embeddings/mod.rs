@@ -13,6 +13,7 @@
 
 mod error;
 mod fvecs;
+mod ids;
 mod json_lines;
 mod matrix;
 mod npy;
@@ -28,6 +29,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 pub use error::{EmbeddingsError, RowFault};
+pub use ids::IdTable;
 
 use self::matrix::Matrix;
 use self::rows::SpooledRows;

@@ -15,7 +15,7 @@ pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 pub(super) const PREFIX: usize = 12;
 /// The longest header that is read; those of plain arrays take 64 to 128 bytes.
 const MAX_HEADER: usize = 64 * 1024;
-const FORMAT: &str = "npy";
+pub(super) const FORMAT: &str = "npy";
 
 /// Opens a mapped `.npy` file.
 pub(super) fn open(path: &Path, map: Mapping) -> Result<Matrix, EmbeddingsError> {
@@ -61,19 +61,27 @@ pub(super) fn header_len(path: &Path, prefix: &[u8]) -> Result<usize, Embeddings
 
 /// Reads the header at the beginning of `bytes`.
 pub(super) fn layout(path: &Path, bytes: &[u8]) -> Result<Layout, EmbeddingsError> {
-    let prefix = bytes.get(..PREFIX).unwrap_or(bytes);
-    let start = header_len(path, prefix)?;
-    let before = if prefix.get(6) == Some(&1) { 10 } else { 12 };
-    let bad = |reason: &str| EmbeddingsError::header(path, FORMAT, reason);
-    let text = bytes.get(before..start).ok_or_else(|| bad("it ends within its header"))?;
-    let text = std::str::from_utf8(text).map_err(|_| bad("its header is not text"))?;
-    let header = Header::parse(text).map_err(bad)?;
+    let (start, header) = header(path, bytes)?;
     let number = number(header.descr).ok_or_else(|| EmbeddingsError::NotFloat {
         path: path.to_owned(),
         got: format!("numbers of type {}", header.descr),
         accepted: "f2, f4 and f8 (float16, float32 and float64)",
     })?;
     Layout::packed(path, number, start, &header.shape, header.fortran_order)
+}
+
+/// The header at the beginning of `bytes`, and where the numbers after it begin.
+pub(super) fn header<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+) -> Result<(usize, Header<'a>), EmbeddingsError> {
+    let prefix = bytes.get(..PREFIX).unwrap_or(bytes);
+    let start = header_len(path, prefix)?;
+    let before = if prefix.get(6) == Some(&1) { 10 } else { 12 };
+    let bad = |reason: &str| EmbeddingsError::header(path, FORMAT, reason);
+    let text = bytes.get(before..start).ok_or_else(|| bad("it ends within its header"))?;
+    let text = std::str::from_utf8(text).map_err(|_| bad("its header is not text"))?;
+    Ok((start, Header::parse(text).map_err(bad)?))
 }
 
 fn number(descr: &str) -> Option<Number> {
@@ -93,10 +101,10 @@ fn number(descr: &str) -> Option<Number> {
 }
 
 /// What the header's dictionary says.
-struct Header<'a> {
-    descr: &'a str,
-    fortran_order: bool,
-    shape: Vec<u64>,
+pub(super) struct Header<'a> {
+    pub(super) descr: &'a str,
+    pub(super) fortran_order: bool,
+    pub(super) shape: Vec<u64>,
 }
 
 impl<'a> Header<'a> {

@@ -138,6 +138,10 @@ impl Layout {
         self.texts[0].is_some()
     }
 
+    pub(super) fn has_subjects(&self) -> bool {
+        self.texts[1].is_some()
+    }
+
     /// Makes a line of its cells; the error says why it must be rejected.
     pub(super) fn line(&self, number: u64, cells: &impl Cells) -> Result<Line, String> {
         let row = match self.row {

@@ -114,6 +114,11 @@ impl Manifest {
         self.layout.has_images()
     }
 
+    /// Whether there is a column `subject`.
+    pub fn has_subjects(&self) -> bool {
+        self.layout.has_subjects()
+    }
+
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         self.source.path()

@@ -1,0 +1,97 @@
+//! What every benchmark prints, and the synthetic galleries they share.
+
+#![allow(dead_code, clippy::expect_used, clippy::print_stdout)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use lookalike::ingest::Embeddings;
+use lookalike::synth::{Profile, Synth};
+use lookalike::{Cancel, Embedding, Silent};
+
+/// Prints the machine and the commit, without which a figure says nothing.
+pub(crate) fn print_machine() {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown processor", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let isa = lookalike::kernels::Kernels::best().isa().name();
+    println!("machine: {model}, {cores} cores, kernels {isa}");
+    println!("commit:  {}", commit());
+}
+
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".to_owned() };
+    let changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+    if changed { format!("{commit}, with changes") } else { commit }
+}
+
+/// A number from the environment variable `name`.
+pub(crate) fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The folder where what takes long is kept from one run to the next.
+pub(crate) fn cache() -> PathBuf {
+    let target = std::env::var("CARGO_TARGET_DIR")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/target").to_owned());
+    let folder = PathBuf::from(target).join("bench-data");
+    fs::create_dir_all(&folder).expect("a folder for what is kept");
+    folder
+}
+
+/// A synthetic gallery's input, made once.
+pub(crate) struct Data {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    /// The first half shows people of the gallery.
+    pub(crate) probes: Vec<Embedding>,
+}
+
+impl Data {
+    pub(crate) fn new(
+        profile: Profile,
+        faces: u64,
+        isolated: bool,
+        probes: u64,
+        seed: u64,
+    ) -> Self {
+        let kind = if isolated { "isolated" } else { "clustered" };
+        let name = format!("{profile}-{faces}-{kind}-{probes}-{seed}");
+        let folder = cache().join(&name);
+        let done = folder.join("done");
+        if !done.exists() {
+            let _ = fs::remove_dir_all(&folder);
+            let synth = Synth { isolated, probes, seed, ..Synth::new(profile, faces) };
+            synth.write(&folder, None, &Silent, &Cancel::new()).expect("a synthetic gallery");
+            fs::write(&done, "").expect("written");
+        }
+        let probes = read(&folder.join("probes.npy"));
+        Self { name, folder, probes }
+    }
+
+    pub(crate) fn vectors(&self) -> Vec<Embedding> {
+        read(&self.folder.join("embeddings.npy"))
+    }
+}
+
+fn read(path: &std::path::Path) -> Vec<Embedding> {
+    let file = Embeddings::open(path, None).expect("readable");
+    let mut row = vec![0.0; file.dims()];
+    (0..file.rows())
+        .map(|at| {
+            file.read(at, &mut row).expect("a row");
+            Embedding::new(row.clone()).expect("an embedding")
+        })
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! Measuring a gallery: how much of the truth its answers hold, and how fast they come.
+//!
+//! In come a gallery, probes and what is known of them; out comes a [`Measured`] for each
+//! [`Setting`]. How the truth is found takes no part in the times.
+//!
+//! ```text
+//! probes ── exhaustive search, or rows listed in a file ──▶ Exact ──┐
+//! their subjects ── who of the exact top k is a mate ─────▶ Mates ──┴▶ Truth ── measure ─▶ Measured
+//! ```
+//!
+//! **Recall at k** is the share of the k faces asked for (or as many as there are) that were
+//! returned with an exact similarity of at least the k-th exact one less 1e-6, so that ties count,
+//! each id once. **Hit rate at k**, over all mated probes together, is the share of the mates among
+//! the exact top k that were returned; ISO/IEC 19795-1 calls a probe mated where its person is
+//! enrolled. Exact means in single precision on the vectors of the gallery; where it stores them in
+//! half precision, listed rows are the better truth.
+
+use std::fmt;
+
+use crate::Query;
+
+mod error;
+mod exact;
+mod mates;
+mod measure;
+mod score;
+#[cfg(all(test, feature = "build"))]
+mod tests;
+
+pub use error::EvaluateError;
+pub use exact::Exact;
+pub use mates::Mates;
+pub use measure::{Measured, measure};
+
+/// How the probes are searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setting {
+    /// As the gallery plans it.
+    Default,
+    /// By a walk whose beam has this width, but no less than k.
+    Beam(usize),
+    /// By scoring every face.
+    Exhaustive,
+}
+
+impl Setting {
+    /// The query, carried out this way.
+    #[must_use]
+    pub fn apply(self, query: Query) -> Query {
+        match self {
+            Self::Default => query,
+            Self::Beam(width) => query.beam(width),
+            Self::Exhaustive => query.exhaustive(),
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.pad("default"),
+            Self::Beam(width) => f.pad(&format!("beam={width}")),
+            Self::Exhaustive => f.pad("exhaustive"),
+        }
+    }
+}
+
+/// What is known of the probes: their exact answers and, where told, their subjects.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    exact: Exact,
+    mates: Option<Mates>,
+}
+
+impl Truth {
+    /// The truth for speed and recall.
+    pub fn new(exact: Exact) -> Self {
+        Self { exact, mates: None }
+    }
+
+    /// Adds who is whose mate, for the hit rate and the speed by kind of probe.
+    #[must_use]
+    pub fn mates(mut self, mates: Mates) -> Self {
+        self.mates = Some(mates);
+        self
+    }
+}
