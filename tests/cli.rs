@@ -45,7 +45,7 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn help_lists_what_works_and_nothing_else() {
     let ran = lookalike(["--help"]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
-    for works in ["demo", "build", "search", "show", "verify", "synth"] {
+    for works in ["demo", "build", "search", "show", "verify", "synth", "evaluate"] {
         assert!(ran.out.contains(&format!("\n  {works} ")), "{works}");
         let help = lookalike([works, "--help"]);
         assert_eq!((help.status, help.err.as_str()), (0, ""), "{works}");
@@ -123,9 +123,11 @@ fn what_fails_ends_with_1_and_a_message_that_names_it() {
     let ran = search(&path, &wide, &[]);
     assert_eq!((ran.status, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("9 dimensions") && ran.err.contains('8'), "{}", ran.err);
-    let ran = search(&path, &probe, &["--model", "other"]);
+    let page = place.path("sheet.html");
+    let ran = search(&path, &probe, &["--model", "other", "--html", page.to_str().unwrap()]);
     assert_eq!((ran.status, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("made-up") && ran.err.contains("other"), "{}", ran.err);
+    assert!(!page.exists() && !place.path("sheet.html.new").exists());
     let ran = lookalike(["search", &path, "--face", "40"]);
     assert_eq!((ran.status, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("no face 40"), "{}", ran.err);
