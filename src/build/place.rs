@@ -141,7 +141,7 @@ impl Place {
 
     /// Takes out what belongs to the building alone and puts the folder into the gallery's place;
     /// it stays locked until that is done.
-    pub(super) fn publish(self, replace: bool) -> Result<(), BuildError> {
+    pub(super) fn publish(&self, replace: bool) -> Result<(), BuildError> {
         let path = self.folder.join(STATE);
         fs::remove_file(&path).map_err(|source| BuildError::io("remove", &path, source))?;
         Ok(publish(&self.folder, &self.gallery, replace)?)

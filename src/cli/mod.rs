@@ -112,8 +112,14 @@ pub(crate) fn run() -> ExitCode {
         Err(Failure::Failed(message)) => (message, 1),
     };
     // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "lookalike: {message}");
+    let _ = writeln!(io::stderr(), "lookalike: {}", plain(&message));
     ExitCode::from(status)
+}
+
+/// Text that may hold names from strangers as it may be shown on a terminal: control characters could
+/// do more there.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A flag that Ctrl-C raises; the second Ctrl-C ends the process.

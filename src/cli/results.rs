@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use lookalike::gallery::Face;
 use serde::Serialize;
 
-use super::grouped;
 use super::search::Answer;
+use super::{grouped, plain};
 
 /// How to print answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -90,13 +90,13 @@ impl<W: Write> Printer<W> {
 
     fn table(&mut self, answer: &Answer) -> io::Result<()> {
         let out = &mut self.out;
-        write!(out, "\n{}", shown(&answer.probe.name))?;
+        write!(out, "\n{}", plain(&answer.probe.name))?;
         if let Some(caption) = &answer.probe.caption {
-            write!(out, "  ({})", shown(caption))?;
+            write!(out, "  ({})", plain(caption))?;
         }
         writeln!(out)?;
         if let Some(error) = &answer.error {
-            return writeln!(out, "  error: {error}");
+            return writeln!(out, "  error: {}", plain(error));
         }
         if answer.found.is_empty() {
             writeln!(out, "  no face")?;
@@ -107,9 +107,9 @@ impl<W: Write> Printer<W> {
                 "{:>5}  {similarity:>7.4}  face {:<10}  {:<20}  {:<24}  {}",
                 rank + 1,
                 face.face_id,
-                shown(face.subject.as_deref().unwrap_or("-")),
-                shown(face.source.as_deref().unwrap_or("-")),
-                shown(&face.image),
+                plain(face.subject.as_deref().unwrap_or("-")),
+                plain(face.source.as_deref().unwrap_or("-")),
+                plain(&face.image),
             )?;
         }
         if let (true, Some(counters)) = (self.explain, &answer.counters) {
@@ -199,9 +199,4 @@ fn write_csv(out: &mut impl Write, cells: [String; 9]) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().from_writer(out);
     writer.write_record(cells)?;
     writer.flush()
-}
-
-/// Text from a manifest as it may be shown on a terminal: control characters could do more there.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

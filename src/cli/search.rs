@@ -119,6 +119,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let id = FaceId(args.face.unwrap_or_default());
         Box::new(std::iter::once(probes::of_face(&gallery, id, 0)?))
     };
+    // What is wrong with the query is said before anything is printed.
+    gallery.search_batch(&[], &query)?;
     let head = head(args, &gallery);
     let mut sheet =
         args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;

@@ -7,7 +7,7 @@ use lookalike::Gallery;
 use lookalike::gallery::VectorType;
 use serde::Serialize;
 
-use super::{Failure, grouped};
+use super::{Failure, grouped, plain};
 
 /// Show what a gallery holds and how it was built
 #[derive(Debug, clap::Args)]
@@ -105,11 +105,15 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
         VectorType::F16 => "f16",
         VectorType::F32 => "f32",
     };
-    writeln!(out, "  vectors     {vectors}, face model {}", shown.model.unwrap_or("not named"))?;
+    writeln!(
+        out,
+        "  vectors     {vectors}, face model {}",
+        plain(shown.model.unwrap_or("not named"))
+    )?;
     let (bytes, a_face) = (grouped(shown.bytes), shown.bytes_per_face);
     writeln!(out, "  size        {bytes} bytes, {a_face:.0} a face")?;
     for file in &shown.files {
-        let (name, a_face) = (file.name, file.bytes_per_face);
+        let (name, a_face) = (plain(file.name), file.bytes_per_face);
         writeln!(out, "    {name:<18} {:>16}  {a_face:>8.0} a face", grouped(file.bytes))?;
     }
     match shown.graph {
@@ -117,7 +121,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
             writeln!(
                 out,
                 "  graph       {}: M {}, ef_construction {}, seed {}, {} layers",
-                graph.builder,
+                plain(&graph.builder),
                 graph.m,
                 graph.ef_construction,
                 graph.seed,
@@ -146,10 +150,10 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     let attributes: Vec<String> = shown
         .attributes
         .iter()
-        .map(|attribute| format!("{} ({})", attribute.name, attribute.kind.name()))
+        .map(|attribute| format!("{} ({})", plain(attribute.name), attribute.kind.name()))
         .collect();
     if !attributes.is_empty() {
         writeln!(out, "  attributes  {}", attributes.join(", "))?;
     }
-    writeln!(out, "  format      {}, written by {}", shown.format, shown.written_by)
+    writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::bars::Bars;
-use super::{Failure, grouped};
+use super::{Failure, grouped, plain};
 
 /// Read every byte of a gallery and check it
 ///
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let verified = lookalike::gallery::verify(&args.gallery, &Bars::default())?;
     let mut out = io::stdout().lock();
     for fault in &verified.faults {
-        writeln!(out, "{fault}").map_err(Failure::output)?;
+        writeln!(out, "{}", plain(&fault.to_string())).map_err(Failure::output)?;
     }
     if !verified.faults.is_empty() {
         return Err(Failure::Failed(format!(
