@@ -4,7 +4,7 @@
 //! form that `b3sum --check` reads. It holds no times and no paths, so equal galleries have equal
 //! bytes.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GalleryError;
 use super::format::{FORMAT, OLDEST_READABLE};
+use super::map::open_regular;
 #[cfg(feature = "build")]
 use super::write::write_atomically;
 
@@ -123,13 +124,10 @@ pub struct FileInfo {
 impl FileInfo {
     /// Measures a file.
     pub(crate) fn of(path: &Path) -> Result<Self, GalleryError> {
-        let failed = |source| GalleryError::io("read", path, source);
-        // A pipe or a device in a file's place would be read without end.
-        let metadata = fs::symlink_metadata(path).map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(GalleryError::damaged(path, "it is not a regular file".to_owned()));
-        }
-        let bytes = metadata.len();
+        let bytes = open_regular(path)
+            .and_then(|file| file.metadata())
+            .map_err(|source| GalleryError::io("read", path, source))?
+            .len();
         Ok(Self {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             bytes,
@@ -180,10 +178,10 @@ impl Catalogue {
                 return Err(damaged(format!("segment name {:?}", segment.name)));
             }
         }
-        let in_segments = catalogue.segments.iter().flat_map(|segment| &segment.files);
-        for file in catalogue.files.iter().chain(in_segments) {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-            if !file.name.bytes().all(plain) || file.name.starts_with('.') || file.name.is_empty() {
+        let of_segments = catalogue.segments.iter().flat_map(|segment| &segment.files);
+        for file in catalogue.files.iter().chain(of_segments) {
+            // So does this one: it may not lead out of its folder.
+            if Path::new(&file.name).file_name() != Some(OsStr::new(&file.name)) {
                 return Err(damaged(format!("file name {:?}", file.name)));
             }
         }
@@ -214,11 +212,66 @@ fn check_format(path: &Path, json: &[u8]) -> Result<(), GalleryError> {
 
 fn read_small(path: &Path) -> Result<Vec<u8>, GalleryError> {
     let mut bytes = Vec::new();
-    File::open(path)
+    open_regular(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|source| GalleryError::io("read", path, source))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(GalleryError::damaged(path, format!("it has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn catalogue(file: &str) -> Catalogue {
+        let info = FileInfo { name: file.to_owned(), bytes: 0, blake3: String::new() };
+        Catalogue {
+            format: FORMAT,
+            written_by: String::new(),
+            dims: 2,
+            model: None,
+            vectors: VectorType::F32,
+            faces: 0,
+            next_face_id: 0,
+            ingest: IngestCounts::default(),
+            graph: None,
+            segments: vec![SegmentInfo {
+                name: "0001".to_owned(),
+                faces: 0,
+                files: vec![info.clone()],
+            }],
+            files: vec![info],
+        }
+    }
+
+    #[test]
+    fn names_do_not_lead_out_of_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name| {
+            catalogue(name).write(folder.path()).unwrap();
+            Catalogue::read(folder.path())
+        };
+        assert!(read("rejects.csv").is_ok());
+        for name in ["", ".", "..", "../x", "/dev/zero", "a/b", "a/"] {
+            let error = read(name).unwrap_err().to_string();
+            assert!(error.contains(&format!("file name {name:?}")), "{error}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_file_is_never_read() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join(FILE_NAME);
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(Catalogue::read(folder.path()).is_err());
+        let endless = folder.path().join("endless");
+        std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+        assert!(FileInfo::of(&endless).is_err());
+        assert!(super::super::map::Mapping::open(&pipe).is_err());
+    }
 }

@@ -5,7 +5,7 @@
 //! A file cut short by somebody else while it is mapped ends the process with SIGBUS; that is the
 //! one fault a reader of mapped files cannot turn into an error.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
 #[cfg(feature = "build")]
@@ -24,7 +24,7 @@ pub(crate) struct Mapping(Option<Mmap>);
 impl Mapping {
     /// Maps the whole file at `path`; an empty file gives an empty mapping.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Self::of(&File::open(path)?)
+        Self::of(&open_regular(path)?)
     }
 
     /// Maps the whole of an open file.
@@ -60,6 +60,14 @@ impl Deref for Mapping {
     fn deref(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
+}
+
+/// Opens a regular file and nothing else: opening a pipe may wait forever, reading a device too.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path)
 }
 
 /// A scratch file mapped for reading and writing: memory that the kernel may page out to disk.

@@ -112,7 +112,10 @@ impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = Operator::SIGNS.iter().find(|(_, found)| *found == self.operator);
         let sign = sign.map_or("=", |(sign, _)| sign);
-        write!(f, "\"{}\" {sign} '{}'", self.column, self.value.replace('\'', "''"))
+        // A name with what ends a bare one was given in quotes, and so holds none itself.
+        let quote = if self.column.contains(ends_a_name) { "\"" } else { "" };
+        let value = self.value.replace('\'', "''");
+        write!(f, "{quote}{}{quote} {sign} '{value}'", self.column)
     }
 }
 
@@ -140,8 +143,13 @@ fn take_column(text: &str) -> Option<(String, &str)> {
         let (name, rest) = quoted.split_once('"')?;
         return (!name.is_empty()).then(|| (name.to_owned(), rest));
     }
-    let end = text.find(|c: char| c.is_whitespace() || "=!<>".contains(c)).unwrap_or(text.len());
+    let end = text.find(ends_a_name).unwrap_or(text.len());
     (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
+}
+
+/// Whether a column's name without quotes ends before this character.
+fn ends_a_name(c: char) -> bool {
+    c.is_whitespace() || "=!<>".contains(c)
 }
 
 /// A value: quoted as in SQL, or a bare word.
@@ -149,8 +157,9 @@ fn take_value(text: &str) -> Option<String> {
     if let Some(inner) = text.strip_prefix('\'') {
         let inner = inner.strip_suffix('\'')?;
         // Quotes inside come in pairs: one alone would have closed the value.
-        let halves = inner.replace("''", "\u{0}");
-        return (!halves.contains('\'')).then(|| halves.replace('\u{0}', "'"));
+        let parts: Vec<&str> = inner.split("''").collect();
+        let whole = parts.iter().all(|part| !part.contains('\''));
+        return whole.then(|| parts.join("'"));
     }
     let bare =
         !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "'\"=<>!".contains(c));
@@ -300,6 +309,9 @@ mod tests {
         );
         assert_eq!(parsed("a=''"), of("a", Operator::Equal, ""));
         assert_eq!(parsed("a = -3"), of("a", Operator::Equal, "-3"));
+        assert_eq!(parsed("a='\0'''"), of("a", Operator::Equal, "\0'"));
+        let shown = "\"taken on\"=1".parse::<Filter>().unwrap().to_string();
+        assert_eq!(parsed(&shown), of("taken on", Operator::Equal, "1"));
     }
 
     #[test]
@@ -321,7 +333,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(column in "[^\"]{1,9}", value in "[^\u{0}]{0,20}") {
+        fn what_is_shown_reads_back(column in "[^\"]{1,9}", value in "(.|\u{0}|\n|'){0,20}") {
             let filter = Filter { column, operator: Operator::LessOrEqual, value };
             prop_assert_eq!(filter.to_string().parse::<Filter>(), Ok(filter));
         }
