@@ -13,7 +13,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::{Block, Footer};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::{Attribute, BATCH_ROWS, Bounds, OWN, Row, Value, column, kind_of, schema};
 use crate::gallery::GalleryError;
@@ -27,6 +27,7 @@ const TRAILER: usize = 10;
 pub(crate) struct AttributeFile {
     path: PathBuf,
     data: Buffer,
+    schema: SchemaRef,
     decoder: FileDecoder,
     attributes: Vec<Attribute>,
     blocks: Vec<Block>,
@@ -58,9 +59,10 @@ impl AttributeFile {
                 ),
             ));
         }
-        let decoder = FileDecoder::new(SchemaRef::new(schema), footer.version());
+        let schema = SchemaRef::new(schema);
+        let decoder = FileDecoder::new(schema.clone(), footer.version());
         let batches = blocks.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { path: path.to_owned(), decoder, attributes, blocks, batches, rows, data })
+        Ok(Self { path: path.to_owned(), schema, decoder, attributes, blocks, batches, rows, data })
     }
 
     /// The columns that came from the manifest.
@@ -85,7 +87,7 @@ impl AttributeFile {
             return Ok(batch);
         }
         let rows = (self.rows - index * BATCH_ROWS).min(BATCH_ROWS);
-        let bytes = checked_block(&self.data, block, rows)
+        let bytes = checked_block(&self.data, block, &self.schema, rows)
             .ok_or_else(|| damaged("it does not fit the file".to_owned()))?;
         let batch = self
             .decoder
@@ -194,7 +196,7 @@ fn attributes_of(found: &Schema) -> Option<Vec<Attribute>> {
 }
 
 /// The bytes of a batch of `rows` rows, where every range it names lies within them.
-fn checked_block(data: &Buffer, block: &Block, rows: usize) -> Option<Buffer> {
+fn checked_block(data: &Buffer, block: &Block, schema: &Schema, rows: usize) -> Option<Buffer> {
     let offset = usize::try_from(block.offset()).ok()?;
     let metadata = usize::try_from(block.metaDataLength()).ok()?;
     let body = usize::try_from(block.bodyLength()).ok()?;
@@ -209,16 +211,53 @@ fn checked_block(data: &Buffer, block: &Block, rows: usize) -> Option<Buffer> {
     }
     let message = arrow_ipc::root_as_message(&bytes[8..metadata]).ok()?;
     let batch = message.header_as_record_batch()?;
-    let fits = |offset: i64, length: i64| {
-        let end = offset.checked_add(length);
-        offset >= 0 && length >= 0 && end.is_some_and(|end| end as u64 <= body as u64)
-    };
     let whole = batch.compression().is_none()
         && batch.length() == rows as i64
         && batch.variadicBufferCounts().is_none_or(|counts| counts.is_empty())
-        && batch.buffers()?.iter().all(|buffer| fits(buffer.offset(), buffer.length()))
-        && batch.nodes()?.iter().all(|node| {
-            node.length() == rows as i64 && (0..=rows as i64).contains(&node.null_count())
-        });
+        && buffers_fit(&batch, schema, rows, body);
     whole.then_some(bytes)
+}
+
+/// Whether the buffers of a batch lie in its body, aligned, and hold what the columns need.
+fn buffers_fit(
+    batch: &arrow_ipc::RecordBatch<'_>,
+    schema: &Schema,
+    rows: usize,
+    body: usize,
+) -> bool {
+    let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else { return false };
+    let mut buffers = buffers.iter();
+    let mut next = || {
+        let buffer = buffers.next()?;
+        let offset = usize::try_from(buffer.offset()).ok()?;
+        let length = usize::try_from(buffer.length()).ok()?;
+        let fits = offset.is_multiple_of(8) && offset.checked_add(length)? <= body;
+        fits.then_some(length)
+    };
+    let bits = rows.div_ceil(8);
+    let items = |length: usize, width: usize, count: usize| {
+        length.is_multiple_of(width) && length / width >= count
+    };
+    let fit = schema.fields().iter().zip(nodes.iter()).all(|(field, node)| {
+        let nulls = (0..=rows as i64).contains(&node.null_count()).then(|| node.null_count());
+        let known = node.length() == rows as i64
+            && nulls
+                .zip(next())
+                .is_some_and(|(nulls, length)| length >= bits || (length == 0 && nulls == 0));
+        let values = match field.data_type() {
+            DataType::Boolean => next().is_some_and(|length| length >= bits),
+            DataType::Utf8 => {
+                next().is_some_and(|length| items(length, 4, rows + 1)) && next().is_some()
+            }
+            DataType::FixedSizeBinary(width) => {
+                next().is_some_and(|length| items(length, (*width).max(1) as usize, rows))
+            }
+            other => other
+                .primitive_width()
+                .zip(next())
+                .is_some_and(|(width, length)| items(length, width, rows)),
+        };
+        known && values
+    });
+    fit && nodes.len() == schema.fields().len() && next().is_none()
 }

@@ -84,7 +84,8 @@ proptest! {
     fn changed_bytes_do_no_harm(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mut bytes = file(20);
+        static WHOLE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| file(20));
+        let mut bytes = WHOLE.clone();
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
