@@ -6,7 +6,8 @@
 //! The rival is also run with this project's own kernel as its distance, in case that suits it
 //! better. Indexes are kept, so that a second run begins at once.
 //!
-//! `cargo bench --bench lookup`; FACES, PROBES, ROUNDS and KINDS change what is run.
+//! `cargo bench --bench lookup`; FACES, PROBES, ROUNDS, KINDS and BEAMS change what
+//! is run.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)]
 
@@ -26,7 +27,7 @@ mod common;
 use common::{Data, median, print_machine, setting};
 
 const K: usize = 10;
-const BEAMS: [usize; 9] = [64, 96, 128, 192, 256, 384, 512, 768, 1024];
+const BEAMS: &str = "64,96,128,192,256,384,512";
 const RECALLS: [f64; 2] = [0.95, 0.99];
 
 /// hnsw_rs looks at the last part of a distance's name when it loads an index, hence the name.
@@ -88,7 +89,8 @@ fn compare(data: &Data, rounds: usize) {
         " beam | lookalike recall   QPS (mated, non-mated) | hnsw_rs recall   QPS | with our kernel"
     );
     let mut curves = [const { Vec::new() }; 3];
-    for beam in BEAMS {
+    let beams = std::env::var("BEAMS").unwrap_or_else(|_| BEAMS.to_owned());
+    for beam in beams.split(',').map(|beam| beam.parse().expect("a beam")) {
         let mut times = [const { Vec::new() }; 3];
         let mut recalls = [0.0; 3];
         let mut halves = Vec::new();
