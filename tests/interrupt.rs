@@ -17,9 +17,9 @@ use lookalike::gallery::verify;
 use lookalike::{Build, BuildError, Cancel, Gallery, Progress, Silent};
 
 /// A build of these takes long enough to be interrupted, in either profile.
-const FACES: usize = if cfg!(debug_assertions) { 200 } else { 5000 };
+const FACES: usize = if cfg!(debug_assertions) { 200 } else { 1000 };
 /// More than any machine builds before a signal comes.
-const MANY: usize = if cfg!(debug_assertions) { 5000 } else { 40_000 };
+const MANY: usize = if cfg!(debug_assertions) { 5000 } else { 20_000 };
 const DIMS: usize = 8;
 
 fn place(faces: usize) -> Place {

@@ -8,6 +8,7 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use common::{embedding, lookalike, run, sample};
@@ -203,4 +204,17 @@ fn a_contact_sheet_shows_probes_and_matches() {
     }
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(&page).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_contact_sheet_may_go_to_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = pipe.clone();
+    let read = std::thread::spawn(move || fs::read_to_string(reader).unwrap());
+    let ran = lookalike(["search", path(), "--face", "17", "--html", pipe.to_str().unwrap()]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+    assert_self_contained(&read.join().unwrap());
 }

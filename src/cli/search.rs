@@ -276,7 +276,10 @@ impl OpenSheet {
             threshold,
         };
         let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".new");
+        // A device or a pipe is written to; a file in its place is not what was asked for.
+        if !std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            temporary.push(".new");
+        }
         let temporary = PathBuf::from(temporary);
         let file =
             create_private(&temporary).map_err(|e| Failure::file("create", &temporary, e))?;
@@ -315,6 +318,9 @@ impl OpenSheet {
             .finish()
             .and_then(|mut out| out.flush())
             .map_err(|e| Failure::file("write", &temporary, e))?;
+        if temporary == path {
+            return Ok(());
+        }
         std::fs::rename(&temporary, &path).map_err(|e| Failure::file("write", &path, e))
     }
 }
