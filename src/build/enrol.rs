@@ -157,7 +157,10 @@ impl<'b> Enrolment<'b> {
         let fault = match photo {
             None => "no image is named".to_owned(),
             Some(Photo { fault: Some(fault), .. }) => fault.to_string(),
-            Some(_) => return Ok(()),
+            Some(_) => match item.line.as_ref().and_then(|line| line.box_fault.clone()) {
+                Some(fault) => fault,
+                None => return Ok(()),
+            },
         };
         Err((self.image_of(item), format!("images are required: {fault}")))
     }

@@ -78,6 +78,20 @@ pub enum BuildError {
         /// Faces enrolled.
         faces: u64,
     },
+    /// Less memory than a build takes.
+    #[error("{bytes} bytes of memory are too few: a build takes at least {least}")]
+    Memory {
+        /// The bytes given.
+        bytes: u64,
+        /// The fewest.
+        least: u64,
+    },
+    /// Nothing was enrolled, and a gallery would have been replaced by it.
+    #[error("no face was enrolled ({rejected} rejected), so the gallery that is there stays")]
+    NothingEnrolled {
+        /// Faces rejected.
+        rejected: u64,
+    },
     /// A face was rejected in a strict build.
     #[error("{}{file}: {reason} (a strict build ends at the first rejected face)", row.map(|row| format!("row {row}, ")).unwrap_or_default())]
     Strict {

@@ -44,6 +44,8 @@ const SEGMENT: &str = "0001";
 const REJECTS: &str = "rejects.csv";
 /// Memory a build may take beside the graph, unless told otherwise.
 const DEFAULT_MEMORY: u64 = 2 << 30;
+/// What a build takes whatever it is given: batches of attributes, buffers, photos on their way.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 /// Who builds the graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,7 +107,8 @@ impl Build {
     /// A gallery at `gallery` of the embeddings in the file `embeddings`.
     pub fn new(gallery: impl Into<PathBuf>, embeddings: impl Into<PathBuf>) -> Self {
         Self {
-            gallery: gallery.into(),
+            // Without the slash that a shell's completion adds to the name of a folder.
+            gallery: gallery.into().components().collect(),
             embeddings: embeddings.into(),
             array: None,
             manifest: None,
@@ -185,7 +188,9 @@ impl Build {
         self
     }
 
-    /// Bytes of memory to stay below beside the graph; 2 GiB unless told otherwise.
+    /// Bytes of memory to stay below beside the graph; 2 GiB unless told otherwise, 64 MiB at least.
+    /// Half of it is for photos being decoded. Pages of mapped files, which the system takes back
+    /// when it needs them, are not counted.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
@@ -256,6 +261,9 @@ impl Build {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
+        if self.memory < LEAST_MEMORY {
+            return Err(BuildError::Memory { bytes: self.memory, least: LEAST_MEMORY });
+        }
         let mut place = Place::take(self, way, progress)?;
         let ingested = match place.finished.faces {
             Some(ingested) => ingested,
@@ -270,6 +278,10 @@ impl Build {
                 done
             }
         };
+        if ingested.counts.enrolled == 0 && is_gallery(&self.gallery) {
+            place.clear();
+            return Err(BuildError::NothingEnrolled { rejected: ingested.counts.rejected });
+        }
         if way != "build" && !ingested.rows_are_slots {
             return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });
         }

@@ -7,13 +7,14 @@ use lookalike::graph::GraphParams;
 use lookalike::{Build, Builder, VectorType, gallery::IngestCounts};
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, parse_bytes, parse_positive};
+use super::{Failure, cancel_on_interrupt, grouped, parse_bytes, parse_positive, refuse_two_stdin};
 
 /// Build a gallery from embeddings, a manifest and images
 ///
 /// The n-th line of the manifest goes with the n-th row of the embeddings, unless it has a column
 /// `row`. What is refused of the input, or worth a look, is listed in GALLERY/rejects.csv. An
-/// interrupted build leaves GALLERY.building: run the same build again to go on, or delete it.
+/// interrupted build leaves GALLERY.building: run the same build again to go on, or delete it (delete
+/// it if images were changed meanwhile: that would not be noticed).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder to make the gallery in
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     /// Who builds the graph; with none, every search is exhaustive
     #[arg(long, value_name = "BUILDER", default_value = "hnsw-rs", value_parser = ["hnsw-rs", "none"])]
     builder: String,
-    /// Memory to stay below beside the graph, such as 512M or 2G
+    /// Memory to stay below beside the graph, such as 512M or 2G; at least 64M
     #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
     memory: u64,
     /// Threads; as many as there are cores unless given. With 1, equal input gives equal bytes
@@ -62,6 +63,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    refuse_two_stdin(&[Some(&args.embeddings), args.manifest.as_deref()])?;
     let defaults = GraphParams::default();
     let graph = GraphParams::new(defaults.m(), defaults.ef_construction(), args.seed)
         .map_err(Failure::failed)?;

@@ -86,7 +86,10 @@ impl<E: Into<Error>> From<E> for Failure {
                     | SearchError::BeamZero
                     | SearchError::Filter(_)
             ) | Error::Build(
-                BuildError::NoImageColumn | BuildError::NoImages | BuildError::NoSuchFolder { .. }
+                BuildError::NoImageColumn
+                    | BuildError::NoImages
+                    | BuildError::NoSuchFolder { .. }
+                    | BuildError::Memory { .. }
             )
         );
         if usage { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
@@ -134,6 +137,15 @@ fn cancel_on_interrupt() -> Cancel {
         raised.cancel();
     });
     cancel
+}
+
+/// Only one input can be standard input: the second would find it empty.
+fn refuse_two_stdin(inputs: &[Option<&std::path::Path>]) -> Result<(), Failure> {
+    let stdin = inputs.iter().flatten().filter(|path| path.as_os_str() == "-").count();
+    if stdin < 2 {
+        return Ok(());
+    }
+    Err(Failure::Usage("only one input can be standard input (-)".to_owned()))
 }
 
 /// Runs `work` on a pool of this many threads, or of as many as there are cores.

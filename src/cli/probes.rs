@@ -103,6 +103,10 @@ impl Iterator for ProbeFile {
 /// The faces of the gallery that are in an image file, told by its content.
 pub(crate) fn of_image(gallery: &Gallery, path: &Path) -> Result<Vec<Probe>, Failure> {
     let mut hasher = blake3::Hasher::new();
+    // A pipe or a device might never end.
+    if !std::fs::metadata(path).map_err(|e| Failure::file("read", path, e))?.is_file() {
+        return Err(Failure::Failed(format!("{} is not a regular file", path.display())));
+    }
     let file = std::fs::File::open(path).map_err(|e| Failure::file("read", path, e))?;
     hasher.update_reader(file).map_err(|e| Failure::file("read", path, e))?;
     let faces = gallery.faces_of_image(hasher.finalize().as_bytes())?;

@@ -11,10 +11,14 @@ use lookalike::{Embedding, FaceId, Filter, Gallery, Matches, Query, SearchError}
 use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
-use super::{Failure, cancel_on_interrupt, grouped, parse_positive, with_threads};
+use super::{
+    Failure, cancel_on_interrupt, grouped, parse_positive, refuse_two_stdin, with_threads,
+};
 
-/// Probes searched for at a time: enough to keep every core busy, few enough to hold.
+/// Probes searched for at a time at most: enough to keep every core busy.
 const BATCH: usize = 256;
+/// Matches held at a time, about: where answers are long, fewer probes make a batch.
+const MATCHES_HELD: usize = 1 << 20;
 
 /// Search a gallery for the faces most like each probe
 ///
@@ -101,6 +105,7 @@ impl Probe {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let gallery = Gallery::open(&args.gallery)?;
     let query = query(args)?;
+    refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
     let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {
         let file = ProbeFile::open(
             path,
@@ -119,6 +124,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let id = FaceId(args.face.unwrap_or_default());
         Box::new(std::iter::once(probes::of_face(&gallery, id, 0)?))
     };
+    // Only now: reading standard input has to end at the first Ctrl-C.
+    let query = query.cancel(cancel_on_interrupt());
     // What is wrong with the query is said before anything is printed.
     gallery.search_batch(&[], &query)?;
     let head = head(args, &gallery);
@@ -128,30 +135,37 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut printer =
         Printer::begin(out, args.format, args.explain, &head).map_err(Failure::output)?;
     let mut failed = false;
+    // Nobody may read the results any more and the sheet be wanted all the same.
+    let mut read = Ok(());
+    let mut next = if args.min_similarity.is_some() && args.k.is_none() { 8 } else { BATCH };
     loop {
-        let batch: Vec<Probe> = probes.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
+        let batch: Vec<Probe> = probes.by_ref().take(next).collect();
+        if batch.is_empty() || (read.is_err() && sheet.is_none()) {
             break;
         }
-        let with_pictures = sheet.is_some();
-        let search = || answer(&gallery, &query, batch, with_pictures);
-        for answer in with_threads(args.threads, search)?? {
+        let mut longest = 1;
+        for (probe, matches) in with_threads(args.threads, || answer(&gallery, &query, batch))?? {
+            let answer = fill(probe, matches, sheet.is_some())?;
             failed |= answer.error.is_some();
-            printer.answer(&answer).map_err(Failure::output)?;
+            longest = longest.max(answer.found.len());
+            if read.is_ok() {
+                read = printer.answer(&answer);
+            }
             if let Some(sheet) = &mut sheet {
                 sheet.add(answer)?;
             }
         }
+        next = (MATCHES_HELD / longest).clamp(1, BATCH);
     }
-    printer.finish().map_err(Failure::output)?;
     if let Some(sheet) = sheet {
         sheet.finish()?;
     }
+    read.and_then(|()| printer.finish()).map_err(Failure::output)?;
     if failed { Err(Failure::Said) } else { Ok(()) }
 }
 
 fn query(args: &Args) -> Result<Query, Failure> {
-    let mut query = Query::new().cancel(cancel_on_interrupt());
+    let mut query = Query::new();
     if let Some(k) = args.k {
         query = query.top(k);
     }
@@ -191,13 +205,15 @@ fn head(args: &Args, gallery: &Gallery) -> String {
     }
 }
 
-/// Answers a batch of probes in their order.
-fn answer(
-    gallery: &Gallery,
+/// What was found for a probe, or why nothing could be.
+type Found<'g> = (Probe, Result<Matches<'g>, String>);
+
+/// Searches for a batch of probes.
+fn answer<'g>(
+    gallery: &'g Gallery,
     query: &Query,
     probes: Vec<Probe>,
-    with_pictures: bool,
-) -> Result<Vec<Answer>, Failure> {
+) -> Result<Vec<Found<'g>>, Failure> {
     let vectors: Vec<Embedding> = probes
         .iter()
         .filter_map(|probe| match &probe.seek {
@@ -220,11 +236,12 @@ fn answer(
                 Seek::Face(id) => Ok(gallery.search_face(*id, query)?),
                 Seek::Nothing(reason) => Err(reason.clone()),
             };
-            fill(probe, matches, with_pictures)
+            Ok((probe, matches))
         })
         .collect()
 }
 
+/// Fetches what is known of the faces found for one probe.
 pub(crate) fn fill(
     probe: Probe,
     matches: Result<Matches<'_>, String>,
@@ -251,7 +268,21 @@ pub(crate) fn fill(
 pub(crate) struct OpenSheet {
     sheet: Sheet<BufWriter<File>>,
     path: PathBuf,
-    temporary: PathBuf,
+    file: Temporary,
+}
+
+/// A file that is removed again unless it is finished: half a sheet shows faces, too.
+struct Temporary {
+    path: PathBuf,
+    remove: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.remove {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl OpenSheet {
@@ -275,17 +306,24 @@ impl OpenSheet {
             note,
             threshold,
         };
-        let mut temporary = path.as_os_str().to_owned();
+        // Through a symbolic link, what it leads to is written.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let there = std::fs::metadata(&path).ok();
+        if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+            return Err(Failure::Usage(format!("{} is a folder, not a file", path.display())));
+        }
         // A device or a pipe is written to; a file in its place is not what was asked for.
-        if !std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let remove = there.is_none_or(|there| there.is_file());
+        let mut temporary = path.as_os_str().to_owned();
+        if remove {
             temporary.push(".new");
         }
         let temporary = PathBuf::from(temporary);
-        let file =
-            create_private(&temporary).map_err(|e| Failure::file("create", &temporary, e))?;
-        let sheet = Sheet::begin(BufWriter::new(file), &head)
-            .map_err(|e| Failure::file("write", &temporary, e))?;
-        Ok(Self { sheet, path: path.to_owned(), temporary })
+        let out = create_private(&temporary).map_err(|e| Failure::file("create", &temporary, e))?;
+        let file = Temporary { path: temporary, remove };
+        let sheet = Sheet::begin(BufWriter::new(out), &head)
+            .map_err(|e| Failure::file("write", &file.path, e))?;
+        Ok(Self { sheet, path, file })
     }
 
     pub(crate) fn add(&mut self, answer: Answer) -> Result<(), Failure> {
@@ -309,19 +347,20 @@ impl OpenSheet {
             error: answer.error,
             matches,
         };
-        self.sheet.probe(&probe).map_err(|e| Failure::file("write", &self.temporary, e))
+        self.sheet.probe(&probe).map_err(|e| Failure::file("write", &self.file.path, e))
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        let Self { sheet, path, temporary } = self;
+        let Self { sheet, path, mut file } = self;
         sheet
             .finish()
             .and_then(|mut out| out.flush())
-            .map_err(|e| Failure::file("write", &temporary, e))?;
-        if temporary == path {
-            return Ok(());
+            .map_err(|e| Failure::file("write", &file.path, e))?;
+        if file.remove {
+            std::fs::rename(&file.path, &path).map_err(|e| Failure::file("write", &path, e))?;
+            file.remove = false;
         }
-        std::fs::rename(&temporary, &path).map_err(|e| Failure::file("write", &path, e))
+        Ok(())
     }
 }
 

@@ -64,7 +64,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn shown(gallery: &Gallery) -> Shown<'_> {
     let catalogue = gallery.catalogue();
-    let a_face = |bytes: u64| bytes as f64 / gallery.len().max(1) as f64;
+    // Of no faces, none has any bytes.
+    let a_face = |bytes: u64| match gallery.len() {
+        0 => 0.0,
+        faces => bytes as f64 / faces as f64,
+    };
     let files: Vec<ShownFile<'_>> = catalogue
         .segments
         .iter()

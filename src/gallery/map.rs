@@ -1,4 +1,4 @@
-//! The only place where files are mapped into memory.
+//! The only place of ours where files are mapped into memory (verifying leaves it to BLAKE3).
 //!
 //! In comes a path; out go its bytes, read by the kernel page by page as they are touched. Only
 //! finished files are mapped: the writers publish by rename and never change what they published.

@@ -274,6 +274,16 @@ impl Segment {
             .filter(move |&slot| slot < faces)
     }
 
+    /// Whether a slot is among those of a hash; entries are in order of hash and slot.
+    pub(crate) fn is_listed(&self, lookup: Lookup, hash: u64, slot: u32) -> bool {
+        let (hashes, slots) = &self.lookups[lookup as usize];
+        let hashes: &[u64] = self.face_file.items(hashes);
+        let slots: &[u32] = self.face_file.items(slots);
+        let from = hashes.partition_point(|&found| found < hash);
+        let to = hashes.partition_point(|&found| found <= hash);
+        slots.get(from..to).is_some_and(|slots| slots.binary_search(&slot).is_ok())
+    }
+
     /// A face's thumbnail as JPEG; `None` where it has none.
     pub(crate) fn thumbnail(&self, slot: u32) -> Result<Option<&[u8]>, GalleryError> {
         let offsets: &[u64] = self.thumbnail_file.items(&self.thumbnail_offsets);

@@ -199,7 +199,7 @@ fn lookup_fault(gallery: &Gallery, slot: u32) -> Option<String> {
         (Lookup::Image, row.image_hash.as_ref().map(Lookup::of_image)),
     ];
     hashes.into_iter().find_map(|(lookup, hash)| {
-        let missing = !segment.look_up(lookup, hash?).any(|found| found == slot);
+        let missing = !segment.is_listed(lookup, hash?, slot);
         missing.then(|| format!("slot {slot} is not found by its {lookup:?}"))
     })
 }

@@ -111,7 +111,7 @@ pub(crate) struct Visited {
 impl Visited {
     /// Empties it for about `expected` slots.
     pub(crate) fn reset(&mut self, expected: usize) {
-        self.bits = (expected.max(32) * 2).next_power_of_two().trailing_zeros().min(31);
+        self.bits = (expected.max(32) * 2).next_power_of_two().trailing_zeros();
         let size = 1 << self.bits;
         if self.table.len() < size {
             self.table.resize(size, NONE);
@@ -146,7 +146,7 @@ impl Visited {
     /// Where a slot is looked for first (Knuth's multiplicative hash).
     #[inline]
     fn place(&self, slot: u32) -> usize {
-        (slot.wrapping_mul(0x9E37_79B1) >> (32 - self.bits)) as usize
+        (u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - self.bits)) as usize
     }
 
     #[cold]

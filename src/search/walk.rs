@@ -82,7 +82,7 @@ pub(crate) fn walk(
             passing.insert(candidate);
         }
     };
-    let start = descend(graph, scores, counters);
+    let start = descend(graph, scores, stop, counters)?;
     visited.insert(start.slot);
     meet(start, beam);
     if start.slot != graph.entry && visited.insert(graph.entry) {
@@ -124,7 +124,12 @@ pub(crate) fn walk(
 const AHEAD: usize = 4;
 
 /// Greedy search down the upper layers; the best face found, to begin layer 0 with.
-fn descend(graph: &GraphView<'_>, scores: &impl Scores, counters: &mut Counters) -> Candidate {
+fn descend(
+    graph: &GraphView<'_>,
+    scores: &impl Scores,
+    stop: &Stop,
+    counters: &mut Counters,
+) -> Result<Candidate, SearchError> {
     let mut best = Candidate { similarity: scores.similarity(graph.entry), slot: graph.entry };
     counters.vectors_read += 1;
     // The entry point is the first node of the highest layer.
@@ -132,6 +137,9 @@ fn descend(graph: &GraphView<'_>, scores: &impl Scores, counters: &mut Counters)
     for layer in graph.upper.iter().rev() {
         loop {
             counters.hops += 1;
+            if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
+                stop.check()?;
+            }
             let mut better = None;
             for &neighbour in graph.upper_neighbours(layer.start + place) {
                 let Some(at) = place_in(layer, neighbour) else {
@@ -154,7 +162,7 @@ fn descend(graph: &GraphView<'_>, scores: &impl Scores, counters: &mut Counters)
         }
         place = graph.down.get(layer.start + place).map_or(0, |&down| down as usize);
     }
-    best
+    Ok(best)
 }
 
 fn place_in(layer: &std::ops::Range<usize>, place: u32) -> Option<usize> {
