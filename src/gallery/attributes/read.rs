@@ -13,7 +13,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::{Block, Footer};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::{Attribute, BATCH_ROWS, Bounds, OWN, Row, Value, column, kind_of, schema};
 use crate::gallery::GalleryError;
@@ -29,6 +29,8 @@ pub(crate) struct AttributeFile {
     data: Buffer,
     decoder: FileDecoder,
     attributes: Vec<Attribute>,
+    /// Places of the texts' offsets among a batch's buffers.
+    offsets: Vec<usize>,
     blocks: Vec<Block>,
     batches: Vec<OnceLock<RecordBatch>>,
     rows: usize,
@@ -58,9 +60,11 @@ impl AttributeFile {
                 ),
             ));
         }
+        let offsets = offsets_of(&schema);
         let decoder = FileDecoder::new(SchemaRef::new(schema), footer.version());
         let batches = blocks.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { path: path.to_owned(), decoder, attributes, blocks, batches, rows, data })
+        let path = path.to_owned();
+        Ok(Self { path, decoder, attributes, offsets, blocks, batches, rows, data })
     }
 
     /// The columns that came from the manifest.
@@ -85,7 +89,7 @@ impl AttributeFile {
             return Ok(batch);
         }
         let rows = (self.rows - index * BATCH_ROWS).min(BATCH_ROWS);
-        let bytes = checked_block(&self.data, block, rows)
+        let bytes = checked_block(&self.data, block, rows, &self.offsets)
             .ok_or_else(|| damaged("it does not fit the file".to_owned()))?;
         let batch = self
             .decoder
@@ -193,8 +197,24 @@ fn attributes_of(found: &Schema) -> Option<Vec<Attribute>> {
     (found.fields() == schema(&attributes).fields()).then_some(attributes)
 }
 
-/// The bytes of a batch of `rows` rows, where every range it names lies within them.
-fn checked_block(data: &Buffer, block: &Block, rows: usize) -> Option<Buffer> {
+/// Where texts' offsets stand among a batch's buffers: every column has a validity and its values,
+/// a column of texts has its offsets between them.
+fn offsets_of(schema: &Schema) -> Vec<usize> {
+    let mut next = 0;
+    let mut offsets = Vec::new();
+    for field in schema.fields() {
+        let is_text = *field.data_type() == DataType::Utf8;
+        if is_text {
+            offsets.push(next + 1);
+        }
+        next += if is_text { 3 } else { 2 };
+    }
+    offsets
+}
+
+/// The bytes of a batch of `rows` rows, where every range it names lies within them and its
+/// `offsets` are whole numbers.
+fn checked_block(data: &Buffer, block: &Block, rows: usize, offsets: &[usize]) -> Option<Buffer> {
     let offset = usize::try_from(block.offset()).ok()?;
     let metadata = usize::try_from(block.metaDataLength()).ok()?;
     let body = usize::try_from(block.bodyLength()).ok()?;
@@ -213,10 +233,12 @@ fn checked_block(data: &Buffer, block: &Block, rows: usize) -> Option<Buffer> {
         let end = offset.checked_add(length);
         offset >= 0 && length >= 0 && end.is_some_and(|end| end as u64 <= body as u64)
     };
+    let buffers = batch.buffers()?;
     let whole = batch.compression().is_none()
         && batch.length() == rows as i64
         && batch.variadicBufferCounts().is_none_or(|counts| counts.is_empty())
-        && batch.buffers()?.iter().all(|buffer| fits(buffer.offset(), buffer.length()))
+        && buffers.iter().all(|buffer| fits(buffer.offset(), buffer.length()))
+        && offsets.iter().all(|&at| at < buffers.len() && buffers.get(at).length() % 4 == 0)
         && batch.nodes()?.iter().all(|node| {
             node.length() == rows as i64 && (0..=rows as i64).contains(&node.null_count())
         });
