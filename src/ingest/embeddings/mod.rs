@@ -19,7 +19,7 @@ mod matrix;
 mod npy;
 mod npz;
 mod parquet;
-mod parquet_limits;
+pub(super) mod parquet_limits;
 mod rows;
 mod safetensors;
 #[cfg(test)]

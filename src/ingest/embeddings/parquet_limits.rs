@@ -19,10 +19,11 @@ const MAX_PAGE: u64 = 256 << 20;
 /// Deepest nesting of columns; a list of numbers takes three levels.
 const MAX_DEPTH: usize = 32;
 /// Bytes at the end: the footer's length and the magic.
-const TAIL: usize = 8;
+pub(in crate::ingest) const TAIL: usize = 8;
 
-/// Checks that the schema in the footer is a tree of the elements that are there, and not deep.
-pub(super) fn check_schema(bytes: &[u8]) -> Result<(), &'static str> {
+/// Checks that the schema in the footer is a tree of the elements that are there, and not deep: the
+/// decoder follows it by recursion. The bytes may be those from the footer on.
+pub(in crate::ingest) fn check_schema(bytes: &[u8]) -> Result<(), &'static str> {
     const SHORT: &str = "it ends before its footer";
     let (rest, tail) = bytes.split_last_chunk::<TAIL>().ok_or(SHORT)?;
     let [a, b, c, d, magic @ ..] = *tail;

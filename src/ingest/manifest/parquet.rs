@@ -3,7 +3,8 @@
 //! In come bytes; out come batches of rows whose columns have types that a manifest knows. Texts are
 //! read as views, so that one long text in a dictionary is in memory once, however many rows name
 //! it. The first pass decodes the whole file: damage is found before anything is built on it. Damage
-//! that the Parquet reader panics at is caught and is an error like any other.
+//! that the Parquet reader panics at is caught and is an error like any other; a schema that it would
+//! overflow the stack at is refused before it sees it.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use bytes::Bytes;
 
 use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
@@ -31,6 +33,7 @@ use super::source::{Input, MAX_RECORD, Source};
 use super::{Line, Scan};
 use crate::gallery::date;
 use crate::gallery::{Kind, Value};
+use crate::ingest::embeddings::parquet_limits::{TAIL, check_schema};
 
 const BATCH: usize = 1024;
 
@@ -81,6 +84,10 @@ impl Parquet {
 
     fn of<T: ChunkReader + 'static>(path: &Path, from: T) -> Result<Self, ManifestError> {
         let failed = |e: ParquetError| damaged(path, &e);
+        check_schema(&footer(&from).map_err(failed)?).map_err(|reason| ManifestError::Parquet {
+            path: path.to_path_buf(),
+            reason: reason.to_owned(),
+        })?;
         let options = ArrowReaderOptions::new();
         let found = ArrowReaderMetadata::load(&from, options.clone()).map_err(failed)?;
         for field in found.schema().fields() {
@@ -125,6 +132,15 @@ impl Parquet {
             }
         }
     }
+}
+
+/// The bytes from the footer on; all of a file too short for what its tail says.
+fn footer(from: &impl ChunkReader) -> Result<Bytes, ParquetError> {
+    let len = from.len();
+    let get = |bytes: u64| from.get_bytes(len - bytes, bytes as usize);
+    let tail = get(len.min(TAIL as u64))?;
+    let footer = tail.first_chunk().map_or(0, |footer| u32::from_le_bytes(*footer));
+    get(len.min(TAIL as u64 + u64::from(footer)))
 }
 
 /// Runs a step of the Parquet reader, which panics at some damaged files.

@@ -36,6 +36,22 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// The reader follows a schema by recursion: one of many levels would end the process.
+#[test]
+fn a_deep_schema_is_refused() {
+    let levels = 100_000_u32;
+    // Version 1, the schema's list of structures (its length in seven bits a byte), each a column
+    // named a with one child; no rows, no row groups.
+    let mut thrift = vec![0x15, 2, 0x19, 0xfc];
+    thrift.extend([levels as u8 | 0x80, (levels >> 7) as u8 | 0x80, (levels >> 14) as u8]);
+    thrift.extend(b"\x48\x01a\x15\x02\x00".repeat(levels as usize - 1));
+    thrift.extend(b"\x15\x02\x25\x02\x18\x01a\x00\x16\x00\x19\x0c\x00");
+    let length = (thrift.len() as u32).to_le_bytes();
+    let file = [&b"PAR1"[..], &thrift, &length, b"PAR1"].concat();
+    let error = open("m.parquet", &file).err().unwrap().to_string();
+    assert!(error.contains("nested too deeply"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
