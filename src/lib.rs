@@ -15,7 +15,7 @@
 //! matches
 //! ```
 //!
-//! Beside them: [`kernels`] (all SIMD), [`synth`] (galleries of people who do not exist), and the
+//! Beside them: [`kernels`] (all SIMD), `synth` (galleries of people who do not exist), and the
 //! words: a *face* is one face in one image; a *subject* is the person it belongs to; a *probe* is
 //! the embedding searched for; a *mate* is a face of the probe's person; *similarity* is the cosine
 //! in \[-1, 1\], higher is more alike; a face *matches* at similarity >= threshold.

@@ -2,8 +2,8 @@
 //!
 //! In come slices of equal length, out comes their dot product: on unit vectors, the cosine
 //! similarity. The instruction set is chosen once ([`Kernels::best`]); holding a [`Kernels`] proves
-//! that the processor has what its functions need. Every kernel is tested against
-//! [`scalar`](self::scalar), which is portable and written so that compilers vectorise it.
+//! that the processor has what its functions need. Every kernel is tested against the scalar ones,
+//! which are portable and written so that compilers vectorise them.
 //!
 //! One kernel gives the same bits for the same two vectors wherever it is called from, so a walk
 //! and an exhaustive search agree on every similarity.
