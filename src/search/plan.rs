@@ -240,7 +240,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
         if open && found.len() < self.wanted && !all && !past_threshold {
             return Ok(None);
         }
-        found.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.face_id.cmp(&b.face_id)));
+        found.sort_unstable_by(|a, b| {
+            b.similarity.total_cmp(&a.similarity).then(a.face_id.cmp(&b.face_id))
+        });
         found.truncate(self.wanted);
         Ok(Some(found))
     }
