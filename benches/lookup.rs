@@ -7,7 +7,7 @@
 //! better. Indexes are kept, so that a second run begins at once.
 //!
 //! `cargo bench --bench lookup`; FACES, PROBES, ROUNDS, KINDS and BEAMS change what
-//! is run.
+//! is run, OWN_KERNEL=0 leaves out the rival with this project's kernel.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)]
 
@@ -69,6 +69,7 @@ fn compare(data: &Data, rounds: usize) {
     index(data);
     let gallery = gallery(data);
     let exact = exact(&gallery, &data.probes);
+    let own_kernel = setting("OWN_KERNEL", 1) != 0;
     let mut theirs = HnswIo::new(&data.folder, "hnsw");
     let theirs: Hnsw<'_, f32, DistDot> = theirs.load_hnsw().expect("the index");
     let mut ours_inside = HnswIo::new(&data.folder, "hnsw");
@@ -100,7 +101,11 @@ fn compare(data: &Data, rounds: usize) {
             let results = [
                 (seconds, found),
                 rival(&|probe, beam| ids(theirs.search(probe, K, beam)), beam),
-                rival(&|probe, beam| ids(ours_inside.search(probe, K, beam)), beam),
+                if own_kernel {
+                    rival(&|probe, beam| ids(ours_inside.search(probe, K, beam)), beam)
+                } else {
+                    (vec![f64::INFINITY], Vec::new())
+                },
             ];
             if round == 0 {
                 for (recall, (_, found)) in recalls.iter_mut().zip(&results) {
