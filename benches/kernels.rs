@@ -1,10 +1,26 @@
-//! Nanoseconds a dot product, for each instruction set this processor has.
+//! What the kernels cost, for each instruction set this processor has.
 //!
-//! Vectors lie in the first-level cache, so that the arithmetic is measured and not the memory.
+//! Dot products: vectors in the first-level cache, so that the arithmetic is measured and not the
+//! memory. Codes and sketches: in the first-level cache, and over a million faces beside what
+//! reading the same bytes costs at the least.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use half::f16;
-use lookalike::kernels::{Isa, Kernels};
+use lookalike::kernels::codes::Bits;
+use lookalike::kernels::sketches::{BLOCK_BYTES, HISTOGRAM_CELLS, MAX_ENTRY, TABLE_BYTES};
+use lookalike::kernels::{CodeRows, Isa, Kernels};
+
+const FACES: usize = 1 << 20;
+const CODE_BYTES: usize = 64;
+const STRIDE: usize = 72;
+/// Rows whose bytes stay in the first-level cache.
+const FEW: usize = 256;
 
 fn dot(criterion: &mut Criterion) {
     for dims in [128_usize, 512] {
@@ -12,22 +28,183 @@ fn dot(criterion: &mut Criterion) {
         let b: Vec<f32> = (0..dims).map(|i| (i as f32 * 0.73).cos()).collect();
         let halves: Vec<f16> = b.iter().map(|&v| f16::from_f32(v)).collect();
         let mut group = criterion.benchmark_group(format!("dot-{dims}"));
-        for kernels in Isa::ALL.into_iter().filter_map(Kernels::of) {
+        for kernels in every() {
             let isa = kernels.isa().name();
             group.throughput(Throughput::Bytes(dims as u64 * 4));
             group.bench_function(BenchmarkId::new("f32", isa), |bencher| {
-                bencher.iter(|| kernels.dot(std::hint::black_box(&a), std::hint::black_box(&b)));
+                bencher.iter(|| kernels.dot(black_box(&a), black_box(&b)));
             });
             group.throughput(Throughput::Bytes(dims as u64 * 2));
             group.bench_function(BenchmarkId::new("f16", isa), |bencher| {
-                bencher.iter(|| {
-                    kernels.dot_f16(std::hint::black_box(&a), std::hint::black_box(&halves))
-                });
+                bencher.iter(|| kernels.dot_f16(black_box(&a), black_box(&halves)));
             });
         }
         group.finish();
     }
 }
 
-criterion_group!(benches, dot);
+fn codes(criterion: &mut Criterion) {
+    let bytes = noise(FACES * STRIDE);
+    let all = CodeRows::new(&bytes, STRIDE, CODE_BYTES);
+    let few = CodeRows::new(&bytes[..FEW * STRIDE], STRIDE, CODE_BYTES);
+    let in_order: Vec<u32> = (0..FEW as u32).collect();
+    // The survivors of a scan, one face in a hundred; and the same as a walk meets them.
+    let survivors: Vec<u32> = (0..FACES as u32 / 100).map(|i| i * 100 + i % 97).collect();
+    let met = shuffled(&survivors);
+    let mut group = quick(criterion, "codes");
+    memory(&mut group, "read-codes", &bytes);
+    for kernels in every() {
+        let isa = kernels.isa().name();
+        for bits in Bits::ALL {
+            let probe: Vec<i8> =
+                noise(bits.chunk_dims()).into_iter().map(|v| v.cast_signed().max(-127)).collect();
+            let name = |what: &str| BenchmarkId::new(format!("{what}-{}bit", bits.bits()), isa);
+            let mut sums = Vec::new();
+            group.throughput(Throughput::Elements(FEW as u64));
+            group.bench_function(name("one-l1"), |bencher| {
+                bencher.iter(|| {
+                    let codes = (0..FEW).map(|row| &bytes[row * STRIDE..][..CODE_BYTES]);
+                    codes.fold(0, |sum, code| sum ^ kernels.levels_dot(bits, code, &probe))
+                });
+            });
+            group.bench_function(name("slots-l1"), |bencher| {
+                bencher.iter(|| {
+                    kernels.levels_dot_rows(bits, few, &in_order, black_box(&probe), &mut sums);
+                });
+            });
+            group.throughput(Throughput::Elements(FACES as u64));
+            group.bench_function(name("range-1m"), |bencher| {
+                bencher.iter(|| {
+                    kernels.levels_dot_range(bits, all, 0..FACES as u32, &probe, &mut sums);
+                });
+            });
+            group.throughput(Throughput::Elements(survivors.len() as u64));
+            group.bench_function(name("survivors"), |bencher| {
+                bencher.iter(|| kernels.levels_dot_rows(bits, all, &survivors, &probe, &mut sums));
+            });
+            for list in [8, 32] {
+                group.bench_function(name(&format!("walk-by-{list}")), |bencher| {
+                    bencher.iter(|| {
+                        for list in met.chunks(list) {
+                            kernels.levels_dot_rows(bits, all, list, &probe, &mut sums);
+                            black_box(&sums);
+                        }
+                    });
+                });
+            }
+        }
+        let (signs, mut distances) = (noise(CODE_BYTES), Vec::new());
+        for (what, rows) in [("l1", few), ("1m", all)] {
+            group.throughput(Throughput::Elements(rows.count() as u64));
+            group.bench_function(BenchmarkId::new(format!("hamming-{what}"), isa), |bencher| {
+                bencher.iter(|| {
+                    kernels.hamming_rows(rows, 0..FACES as u32, black_box(&signs), &mut distances);
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn sketches(criterion: &mut Criterion) {
+    let blocks = noise(FACES * 16);
+    let tables: [u8; TABLE_BYTES] =
+        std::array::from_fn(|i| noise(TABLE_BYTES)[i] % (MAX_ENTRY + 1));
+    let mut histogram = [0; HISTOGRAM_CELLS];
+    Kernels::best().sketch_histogram(&blocks, &tables, &mut histogram);
+    let mut group = quick(criterion, "sketches");
+    memory(&mut group, "read-sketches", &blocks);
+    for kernels in every() {
+        let isa = kernels.isa().name();
+        let (mut slots, mut scores) = (Vec::new(), Vec::new());
+        for (what, blocks) in [("l1", &blocks[..16 * BLOCK_BYTES]), ("1m", &blocks[..])] {
+            group.throughput(Throughput::Elements(blocks.len() as u64 / 16));
+            for percent in [0, 1, 5] {
+                let floor = floor_passing(&histogram, FACES * percent / 100);
+                let name = format!("scan-{percent}%-{what}");
+                group.bench_function(BenchmarkId::new(name, isa), |bencher| {
+                    bencher.iter(|| {
+                        slots.clear();
+                        scores.clear();
+                        let tables = black_box(&tables);
+                        kernels.sketch_scan(blocks, tables, floor, 0, &mut slots, &mut scores);
+                    });
+                });
+            }
+            group.bench_function(BenchmarkId::new(format!("histogram-{what}"), isa), |bencher| {
+                let mut histogram = [0; HISTOGRAM_CELLS];
+                bencher.iter(|| kernels.sketch_histogram(blocks, &tables, &mut histogram));
+            });
+        }
+    }
+    // What sign against sign would cost on sketches laid out one after the other.
+    let mut distances = vec![0_u32; FACES];
+    let probe = u128::from_ne_bytes(std::array::from_fn(|i| i as u8 * 37));
+    group.bench_function("signs-1m", |bencher| {
+        bencher.iter(|| differing(&blocks, black_box(probe), &mut distances));
+    });
+    group.finish();
+}
+
+/// As the compiler vectorises it; compile for the processor at hand to compare.
+fn differing(sketches: &[u8], probe: u128, distances: &mut [u32]) {
+    for (sketch, distance) in sketches.as_chunks::<16>().0.iter().zip(distances) {
+        *distance = (u128::from_ne_bytes(*sketch) ^ probe).count_ones();
+    }
+}
+
+/// The least that a pass over these bytes can cost: one sum of them all.
+fn memory(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: &[u8]) {
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            let mut sums = [0_u64; 16];
+            for block in black_box(bytes).as_chunks::<128>().0 {
+                for (sum, value) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+                    *sum = sum.wrapping_add(u64::from_ne_bytes(*value));
+                }
+            }
+            sums
+        });
+    });
+}
+
+/// The lowest score that no more than so many faces reach.
+fn floor_passing(histogram: &[u32], faces: usize) -> u16 {
+    let mut passing = 0;
+    let reach = |count: &u32| {
+        passing += *count as usize;
+        passing > faces
+    };
+    histogram.iter().rposition(|count| reach(&count.clone())).map_or(0, |score| score as u16 + 1)
+}
+
+fn every() -> impl Iterator<Item = Kernels> {
+    Isa::ALL.into_iter().filter_map(Kernels::of)
+}
+
+fn quick<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(100));
+    group.measurement_time(Duration::from_millis(400));
+    group
+}
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn shuffled(slots: &[u32]) -> Vec<u32> {
+    let mut slots = slots.to_vec();
+    slots.sort_by_key(|slot| slot.wrapping_mul(2_654_435_761));
+    slots
+}
+
+criterion_group!(benches, dot, codes, sketches);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! The arithmetic of the lookup loop, in the widest instructions the processor has.
 //!
 //! In come slices of equal length, out comes their dot product: on unit vectors, the cosine
-//! similarity. The instruction set is chosen once ([`Kernels::best`]); holding a [`Kernels`] proves
+//! similarity. Beside it stand the kernels of [`codes`] and of [`sketches`]. The instruction set is chosen once ([`Kernels::best`]); holding a [`Kernels`] proves
 //! that the processor has what its functions need. Every kernel is tested against the scalar ones,
 //! which are portable and written so that compilers vectorise them.
 //!
@@ -14,11 +14,20 @@ use std::sync::OnceLock;
 
 use half::f16;
 
+use codes::CodeKernels;
+use sketches::SketchKernels;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod codes;
+mod rows;
 mod scalar;
+pub mod sketches;
+
+pub use codes::Bits;
+pub use rows::CodeRows;
 
 /// An instruction set that has kernels of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +37,7 @@ pub enum Isa {
     Scalar,
     /// AVX2 with FMA and F16C.
     Avx2,
-    /// AVX-512F.
+    /// AVX-512F; codes and sketches need more of it, and take AVX2 where it is not there.
     Avx512,
 }
 
@@ -54,6 +63,8 @@ pub struct Kernels {
     isa: Isa,
     dot: Dot<f32>,
     dot_f16: Dot<f16>,
+    codes: CodeKernels,
+    sketches: SketchKernels,
 }
 
 impl Kernels {
@@ -63,7 +74,13 @@ impl Kernels {
         *BEST.get_or_init(|| Isa::ALL.into_iter().rev().find_map(Self::of).unwrap_or(Self::SCALAR))
     }
 
-    const SCALAR: Self = Self { isa: Isa::Scalar, dot: scalar::dot, dot_f16: scalar::dot_f16 };
+    const SCALAR: Self = Self {
+        isa: Isa::Scalar,
+        dot: scalar::dot,
+        dot_f16: scalar::dot_f16,
+        codes: scalar::CODES,
+        sketches: scalar::SKETCHES,
+    };
 
     /// The kernels of one instruction set, or `None` where the processor lacks it.
     pub fn of(isa: Isa) -> Option<Self> {
@@ -73,12 +90,24 @@ impl Kernels {
             Isa::Avx2 => (is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("f16c"))
-            .then_some(Self { isa, dot: avx2::dot, dot_f16: avx2::dot_f16 }),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => is_x86_feature_detected!("avx512f").then_some(Self {
+            .then_some(Self {
                 isa,
-                dot: avx512::dot,
-                dot_f16: avx512::dot_f16,
+                dot: avx2::dot,
+                dot_f16: avx2::dot_f16,
+                codes: avx2::CODES,
+                sketches: avx2::SKETCHES,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f").then(|| {
+                let narrower = Self::of(Isa::Avx2).unwrap_or(Self::SCALAR);
+                let whole = has_integer_avx512();
+                Self {
+                    isa,
+                    dot: avx512::dot,
+                    dot_f16: avx512::dot_f16,
+                    codes: if whole { avx512::CODES } else { narrower.codes },
+                    sketches: if whole { avx512::SKETCHES } else { narrower.sketches },
+                }
             }),
             #[cfg(not(target_arch = "x86_64"))]
             _ => None,
@@ -106,6 +135,16 @@ impl Kernels {
         // SAFETY: as in `dot`.
         unsafe { (self.dot_f16)(&a[..dims], &b[..dims]) }
     }
+}
+
+/// What the kernels of whole numbers need beyond AVX-512F: Ice Lake, Zen 4 and later.
+#[cfg(target_arch = "x86_64")]
+fn has_integer_avx512() -> bool {
+    is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx512vpopcntdq")
 }
 
 /// Asks the processor to bring the first `bytes` of a slice into its caches.

@@ -4,6 +4,25 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
+use super::codes::CodeKernels;
+use super::sketches::SketchKernels;
+
+mod codes;
+mod sketches;
+
+pub(super) const CODES: CodeKernels = CodeKernels {
+    levels_dot: codes::levels_dot,
+    levels_dot_rows: codes::levels_dot_rows,
+    levels_dot_range: codes::levels_dot_range,
+    hamming_rows: codes::hamming_rows,
+};
+
+pub(super) const SKETCHES: SketchKernels = SketchKernels {
+    scores: sketches::scores,
+    scan: sketches::scan,
+    histogram: sketches::histogram,
+};
+
 const LANES: usize = 8;
 /// Four sums in flight hide the latency of a fused multiply-add at two a cycle.
 const BLOCK: usize = 4 * LANES;

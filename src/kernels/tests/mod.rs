@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::{Isa, Kernels};
 
+mod codes;
+mod sketches;
+
 /// The instruction sets to test; a missing one is said, or an error where it is required by the
 /// environment variable `LOOKALIKE_REQUIRE_ISA` (a name of [`Isa`]).
 fn available() -> Vec<Kernels> {
