@@ -172,11 +172,11 @@ fn memory(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: &[u8]) {
 /// The lowest score that no more than so many faces reach.
 fn floor_passing(histogram: &[u32], faces: usize) -> u16 {
     let mut passing = 0;
-    let reach = |count: &u32| {
-        passing += *count as usize;
+    let mut reach = |count: u32| {
+        passing += count as usize;
         passing > faces
     };
-    histogram.iter().rposition(|count| reach(&count.clone())).map_or(0, |score| score as u16 + 1)
+    histogram.iter().rposition(|count| reach(*count)).map_or(0, |score| score as u16 + 1)
 }
 
 fn every() -> impl Iterator<Item = Kernels> {

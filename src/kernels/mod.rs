@@ -141,7 +141,7 @@ impl Kernels {
 #[cfg(target_arch = "x86_64")]
 fn has_integer_avx512() -> bool {
     is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vbmi2")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq")

@@ -8,23 +8,24 @@ use super::super::codes::{Bits, CHUNK_BYTES, NO_DISTANCE, NO_SUM};
 use super::super::rows::{CodeRows, Places, each};
 
 /// Needs a code and a probe that fit each other.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 pub(in super::super) fn levels_dot(bits: Bits, code: &[u8], probe: &[i8]) -> i32 {
     assert_eq!(code.len() / CHUNK_BYTES, probe.len() / bits.chunk_dims());
     let (code, chunks) = (code.as_ptr(), code.len() / CHUNK_BYTES);
     // SAFETY: the code has so many chunks, and the probe their dimensions.
-    _mm512_reduce_add_epi32(unsafe {
+    let [sums] = unsafe {
         match bits {
-            Bits::One => long::<1>(code, chunks, probe),
-            Bits::Two => long::<2>(code, chunks, probe),
-            Bits::Four => long::<4>(code, chunks, probe),
-            Bits::Eight => long::<8>(code, chunks, probe),
+            Bits::One => long::<1, 1>([code], chunks, probe),
+            Bits::Two => long::<2, 1>([code], chunks, probe),
+            Bits::Four => long::<4, 1>([code], chunks, probe),
+            Bits::Eight => long::<8, 1>([code], chunks, probe),
         }
-    })
+    };
+    _mm512_reduce_add_epi32(sums)
 }
 
 /// Needs codes and a probe that fit each other.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 pub(in super::super) fn levels_dot_rows(
     bits: Bits,
     rows: CodeRows<'_>,
@@ -41,7 +42,7 @@ pub(in super::super) fn levels_dot_rows(
 }
 
 /// Needs codes and a probe that fit each other.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 pub(in super::super) fn levels_dot_range(
     bits: Bits,
     rows: CodeRows<'_>,
@@ -58,7 +59,7 @@ pub(in super::super) fn levels_dot_range(
 }
 
 /// Needs codes and a probe of one size.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
 pub(in super::super) fn hamming_rows(
     rows: CodeRows<'_>,
     range: Range<usize>,
@@ -91,7 +92,7 @@ pub(in super::super) fn hamming_rows(
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn levels<const BITS: u32>(
     rows: CodeRows<'_>,
     places: impl Places,
@@ -106,94 +107,94 @@ fn levels<const BITS: u32>(
             // SAFETY: an array of 64 bytes.
             *run = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
         }
-        let sum = |code| {
-            // SAFETY: `each` hands on pointers to codes, here of one chunk.
-            unsafe { chunk::<BITS>(code, _mm512_setzero_si512(), |run| held[run]) }
-        };
-        each(
-            rows,
-            places,
-            NO_SUM,
-            sums,
-            |codes| totals(codes.map(sum)),
-            |code| _mm512_reduce_add_epi32(sum(code)),
-        );
+        let none = _mm512_setzero_si512();
+        // SAFETY: `each` hands on pointers to codes, here of one chunk.
+        let four = |codes| unsafe { chunk::<BITS, 4>(codes, [none; 4], |run| held[run]) };
+        // SAFETY: as above.
+        let one = |code| unsafe { chunk::<BITS, 1>([code], [none], |run| held[run]) };
+        each(rows, places, NO_SUM, sums, |codes| totals(four(codes)), |code| total(one(code)));
     } else {
-        let sum = |code| {
-            // SAFETY: `each` hands on pointers to codes, and the probe has their dimensions.
-            unsafe { long::<BITS>(code, chunks, probe) }
-        };
-        each(
-            rows,
-            places,
-            NO_SUM,
-            sums,
-            |codes| totals(codes.map(sum)),
-            |code| _mm512_reduce_add_epi32(sum(code)),
-        );
+        // SAFETY: `each` hands on pointers to codes, and the probe has their dimensions.
+        let four = |codes| unsafe { long::<BITS, 4>(codes, chunks, probe) };
+        // SAFETY: as above.
+        let one = |code| unsafe { long::<BITS, 1>([code], chunks, probe) };
+        each(rows, places, NO_SUM, sums, |codes| totals(four(codes)), |code| total(one(code)));
     }
 }
 
-/// Sixteen sums of a code.
+/// Sixteen sums of each of some codes.
 ///
 /// # Safety
 ///
-/// `code` must be good for reading so many chunks, and `probe` must have their dimensions.
+/// The codes must be good for reading so many chunks, and `probe` must have their dimensions.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn long<const BITS: u32>(code: *const u8, chunks: usize, probe: &[i8]) -> __m512i {
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+unsafe fn long<const BITS: u32, const N: usize>(
+    codes: [*const u8; N],
+    chunks: usize,
+    probe: &[i8],
+) -> [__m512i; N] {
     let runs = 8 / BITS as usize;
-    let mut sum = _mm512_setzero_si512();
+    let mut sums = [_mm512_setzero_si512(); N];
     for at in 0..chunks {
         // SAFETY: the caller's promise; the probe has 64 values for each run of each chunk.
-        sum = unsafe {
-            chunk::<BITS>(code.add(at * CHUNK_BYTES), sum, |run| {
+        sums = unsafe {
+            chunk::<BITS, N>(codes.map(|code| code.add(at * CHUNK_BYTES)), sums, |run| {
                 _mm512_loadu_si512(probe.as_ptr().add((at * runs + run) * CHUNK_BYTES).cast())
             })
         };
     }
-    sum
+    sums
 }
 
-/// Adds a chunk to sixteen sums. `probe(run)` gives the probe's values for 64 dimensions.
+/// Adds a chunk of each of some codes to its sixteen sums. The codes take turns, so that the
+/// additions to one need not wait for each other. `probe(run)` gives the values of 64 dimensions.
 ///
 /// # Safety
 ///
-/// `code` must be good for reading a chunk.
+/// The codes must be good for reading a chunk.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn chunk<const BITS: u32>(
-    code: *const u8,
-    mut sum: __m512i,
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+unsafe fn chunk<const BITS: u32, const N: usize>(
+    codes: [*const u8; N],
+    mut sums: [__m512i; N],
     probe: impl Fn(usize) -> __m512i,
-) -> __m512i {
-    if BITS == 1 {
-        let one = _mm512_set1_epi8(1);
-        for run in 0..8 {
-            // SAFETY: the caller's promise; x86 is little-endian, as the code is.
-            let bits = unsafe { code.add(8 * run).cast::<u64>().read_unaligned() };
-            sum = _mm512_dpbusd_epi32(sum, _mm512_maskz_mov_epi8(bits, one), probe(run));
-        }
-        return sum;
-    }
-    // SAFETY: the caller's promise.
-    let bytes = unsafe { _mm512_loadu_si512(code.cast()) };
+) -> [__m512i; N] {
     // What a shift of 16 bits moves over from the neighbouring byte is masked away.
     let level = _mm512_set1_epi8(((1_u32 << BITS) - 1) as u8 as i8);
-    let levels = |shifted| _mm512_and_si512(shifted, level);
-    match BITS {
-        2 => {
-            sum = _mm512_dpbusd_epi32(sum, levels(bytes), probe(0));
-            sum = _mm512_dpbusd_epi32(sum, levels(_mm512_srli_epi16::<2>(bytes)), probe(1));
-            sum = _mm512_dpbusd_epi32(sum, levels(_mm512_srli_epi16::<4>(bytes)), probe(2));
-            _mm512_dpbusd_epi32(sum, levels(_mm512_srli_epi16::<6>(bytes)), probe(3))
+    // From which bit of a word each byte is to be taken: byte i from bit i.
+    let bit = _mm512_setr_epi64(
+        0x0706_0504_0302_0100,
+        0x0f0e_0d0c_0b0a_0908,
+        0x1716_1514_1312_1110,
+        0x1f1e_1d1c_1b1a_1918,
+        0x2726_2524_2322_2120,
+        0x2f2e_2d2c_2b2a_2928,
+        0x3736_3534_3332_3130,
+        0x3f3e_3d3c_3b3a_3938,
+    );
+    for run in 0..8 / BITS as usize {
+        let values = probe(run);
+        for (sum, code) in sums.iter_mut().zip(codes) {
+            // SAFETY: the caller's promise; x86 is little-endian, as the code is.
+            let levels = unsafe {
+                if BITS == 1 {
+                    let word = code.add(8 * run).cast::<i64>().read_unaligned();
+                    _mm512_multishift_epi64_epi8(bit, _mm512_set1_epi64(word))
+                } else {
+                    let bytes = _mm512_loadu_si512(code.cast());
+                    match run as u32 * BITS {
+                        0 => bytes,
+                        2 => _mm512_srli_epi16::<2>(bytes),
+                        4 => _mm512_srli_epi16::<4>(bytes),
+                        _ => _mm512_srli_epi16::<6>(bytes),
+                    }
+                }
+            };
+            *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(levels, level), values);
         }
-        4 => {
-            sum = _mm512_dpbusd_epi32(sum, levels(bytes), probe(0));
-            _mm512_dpbusd_epi32(sum, levels(_mm512_srli_epi16::<4>(bytes)), probe(1))
-        }
-        _ => _mm512_dpbusd_epi32(sum, bytes, probe(0)),
     }
+    sums
 }
 
 /// The totals of four registers, by fewer steps than four times the total of one.
@@ -209,4 +210,10 @@ fn totals([a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
     // SAFETY: an array of 16 bytes.
     unsafe { _mm_storeu_si128(totals.as_mut_ptr().cast(), one) };
     totals
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn total(sums: [__m512i; 1]) -> i32 {
+    _mm512_reduce_add_epi32(sums[0])
 }
