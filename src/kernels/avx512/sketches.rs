@@ -1,10 +1,13 @@
-//! Kernels of sketches for AVX-512 with BW and VBMI2: 64 faces a register.
+//! Kernels of sketches for AVX-512 with BW, VBMI and VBMI2: 64 faces a register.
+//!
+//! `vpermb` looks up six bits of each byte. With four copies of a table of 16 in its register, the
+//! upper two of the six make no difference, and nothing need be masked away.
 
 use std::arch::x86_64::*;
 
 use super::super::sketches::{BLOCK_FACES, Block, Found, HISTOGRAM_CELLS, Scores, Tables, count};
 
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scores) {
     let (first, second) = score(block, tables);
     // SAFETY: 64 scores have 128 bytes.
@@ -14,7 +17,7 @@ pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scor
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
 pub(in super::super) fn scan(
     blocks: &[Block],
     tables: &Tables,
@@ -34,7 +37,7 @@ pub(in super::super) fn scan(
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(in super::super) fn histogram(
     blocks: &[Block],
     tables: &Tables,
@@ -50,7 +53,7 @@ pub(in super::super) fn histogram(
 /// Appends those of 32 faces that pass, without a branch on which ones they are. Compressed within
 /// a register and stored whole: compressing into memory is many times slower on some processors.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
 fn append(
     passing: __mmask32,
     half: __m512i,
@@ -81,9 +84,8 @@ fn append(
 
 /// The scores of the first and the last 32 faces, each 16 bits.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn score(block: &Block, tables: &Tables) -> (__m512i, __m512i) {
-    let low = _mm512_set1_epi8(15);
     // 16-bit sums of pairs of faces as they lie, and of their upper faces alone.
     let (mut both, mut upper) = (_mm512_setzero_si512(), _mm512_setzero_si512());
     let (bytes, tables) = (block.as_chunks::<BLOCK_FACES>().0, tables.as_chunks::<16>().0);
@@ -98,9 +100,11 @@ fn score(block: &Block, tables: &Tables) -> (__m512i, __m512i) {
             )
         };
         let pair = |bytes, even, odd| {
-            let a = _mm512_and_si512(bytes, low);
-            let b = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low);
-            _mm512_add_epi8(_mm512_shuffle_epi8(even, a), _mm512_shuffle_epi8(odd, b))
+            let upper = _mm512_srli_epi16::<4>(bytes);
+            _mm512_add_epi8(
+                _mm512_permutexvar_epi8(bytes, even),
+                _mm512_permutexvar_epi8(upper, odd),
+            )
         };
         let four = _mm512_add_epi8(
             pair(bytes[0], tables[0], tables[1]),
