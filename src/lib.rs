@@ -49,6 +49,7 @@
 
 #[cfg(feature = "build")]
 mod build;
+mod codes;
 mod embedding;
 mod error;
 pub mod evaluate;
@@ -60,6 +61,7 @@ pub mod ingest;
 pub mod kernels;
 mod progress;
 pub mod search;
+mod space;
 #[cfg(feature = "synth")]
 pub mod synth;
 
