@@ -2,12 +2,11 @@
 //! faces to visit until the mates of a probe are found.
 //!
 //! Faces are visited cell by cell in order of promise. The mates that count are those among the
-//! exact ten best faces of a probe; a share is that of the cells up to and including the mate's, in
-//! faces. Two shares are given: "one share for all probes" is what a plan with a fixed share must
-//! visit to meet that many of all mates.
+//! exact ten best faces of a probe; a mate's share is that of the faces in all cells up to its own.
+//! Given is the share that a plan must visit, the same for every probe, to meet so many of all mates.
 //!
-//! `cargo bench --bench cells`; FACES, PROBES, CELLS (0: as many as the library would make), KINDS
-//! and PROFILE change what is run.
+//! `cargo bench --bench cells`; FACES, PROBES, CELLS (0: as many as the library would make), SAMPLE,
+//! KINDS and PROFILE change what is run.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -122,7 +121,7 @@ fn visit(cells: &Cells<'_>, probes: &[f32], mates: &[Vec<u32>], slots: &[u32], d
     shares.sort_by(f64::total_cmp);
     let at = |share: f64| shares[((shares.len() as f64 * share) as usize).min(shares.len() - 1)];
     println!(
-        "  {} mates; one share for all probes finds 90 % in {:.3}, 95 % in {:.3}, 99 % in {:.3} of the faces; mean share {:.4}",
+        "  {} mates; to find 90 % visit {:.3} of the faces, 95 % {:.3}, 99 % {:.3}; mean share {:.4}",
         shares.len(),
         at(0.90),
         at(0.95),

@@ -9,7 +9,8 @@ use super::Centroids;
 use super::nearest::{Nearest, ROWS, nearest, nearest_few, nearest_of_block};
 use super::order::order;
 
-/// Groups whose cells a row is compared with.
+/// Groups whose cells a row is compared with. With two, isolated mates lie visibly later; eight take
+/// nearly twice the time and find centroids hardly more similar.
 const FEW: usize = 4;
 
 impl Centroids {

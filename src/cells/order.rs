@@ -3,8 +3,8 @@
 //! Cells are chained: each is followed by the most similar one that is left, so that a run of the
 //! file is a region of space. Faces are put by cell and, within a cell, by row: photos that came in
 //! together often show one person, a build then copies in rising order, and the order needs nothing
-//! but the assignments. (Sorting a cell by similarity to its centroid was of no use: in hundreds of
-//! dimensions all of a cell lies at the same distance from its centroid.)
+//! but the assignments. Similarity to the centroid would say little: in hundreds of dimensions nearly
+//! all faces of a cell are about equally far from it.
 
 use crate::kernels::Kernels;
 

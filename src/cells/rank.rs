@@ -5,7 +5,11 @@
 //! probe's direction plus noise that favours no centroid, so the more similar centroid is the more
 //! probable one. Centroids are in half precision, whose rounding is far below that noise.
 //!
-//! Up to 16,384 cells every centroid is scored; with more, only those of the most promising groups.
+//! Nothing else improved on that: neither how close a cell's faces are to its centroid, nor how far
+//! they spread, nor how many they are, with any weight.
+//!
+//! Up to 16,384 cells every centroid is scored; with more, and few of them wanted, only those of the
+//! most promising groups.
 //! Numbers from a file are checked where they are used: what makes no sense names no cell and no
 //! slot.
 
@@ -20,6 +24,9 @@ const FLAT: usize = 16_384;
 /// Cells of promising groups scored for each cell wanted: the best of one group may be worse than
 /// the third of another.
 const SLACK: usize = 8;
+/// The least part of all cells that is scored. People with a single photo lie in cells whose group
+/// does not stand out, and too few groups would lose them.
+const LEAST: usize = 4;
 
 /// The cells of a gallery, as they are mapped.
 #[derive(Clone, Copy, Debug)]
@@ -79,13 +86,26 @@ impl<'a> Cells<'a> {
         wanted: usize,
         ranking: &'r mut Ranking,
     ) -> &'r [u32] {
+        self.rank_beyond(FLAT, kernels, probe, wanted, ranking)
+    }
+
+    /// [`rank`](Self::rank), by groups where there are more than `flat` cells.
+    pub(super) fn rank_beyond<'r>(
+        &self,
+        flat: usize,
+        kernels: Kernels,
+        probe: &[f32],
+        wanted: usize,
+        ranking: &'r mut Ranking,
+    ) -> &'r [u32] {
         ranking.keys.clear();
         let of = |cell: usize| &self.centroids[cell * self.dims..][..self.dims];
         let wanted = wanted.min(self.len());
-        if self.len() <= FLAT || self.group_starts.is_empty() || wanted > self.len() / SLACK {
+        if self.len() <= flat || self.group_starts.is_empty() || wanted > self.len() / SLACK {
             ranking.keys.extend((0..self.len()).map(|c| key(kernels.dot_f16(probe, of(c)), c)));
         } else {
-            self.choose_groups(kernels, probe, wanted * SLACK, ranking);
+            let enough = (wanted * SLACK).max(self.len() / LEAST);
+            self.choose_groups(kernels, probe, enough, ranking);
             for at in 0..ranking.groups.len() {
                 let cells = self.cells_of(number(ranking.groups[at]));
                 ranking.keys.extend(cells.map(|c| key(kernels.dot_f16(probe, of(c)), c)));
@@ -145,11 +165,13 @@ fn number(key: u64) -> usize {
     (key & u64::from(u32::MAX)) as usize
 }
 
-/// Keeps the `wanted` lowest keys, in order.
+/// Keeps the `wanted` lowest keys, in order, each once.
 fn best_first(keys: &mut Vec<u64>, wanted: usize) {
     if wanted < keys.len() {
         keys.select_nth_unstable(wanted);
         keys.truncate(wanted);
     }
     keys.sort_unstable();
+    // Groups that overlap, as they may in a damaged file, name a cell twice.
+    keys.dedup();
 }

@@ -119,6 +119,23 @@ proptest! {
             prop_assert!(slots.start <= slots.end && slots.end <= last);
             prop_assert!(groups.cells_of(cell as usize).end <= view.len());
         }
+        let (mut ranking, probe) = (Ranking::default(), [1.0]);
+        let ranked = groups.rank_beyond(0, Kernels::best(), &probe, 1, &mut ranking);
+        prop_assert!(ranked.iter().all(|&cell| (cell as usize) < view.len()));
+    }
+}
+
+#[test]
+fn a_row_scores_the_same_wherever_it_lies() {
+    let dims = 512;
+    let (rows, centroids) = (scattered(270, dims), scattered(23, dims));
+    let together = nearest::nearest(&rows, dims, &centroids);
+    for block in [1, 2, 7, 19] {
+        let mut products = Vec::new();
+        let apart = rows
+            .chunks(block * dims)
+            .flat_map(|rows| nearest::nearest_of_block(rows, dims, &centroids, &mut products));
+        assert!(apart.eq(together.iter().copied()), "blocks of {block}");
     }
 }
 
@@ -209,8 +226,24 @@ fn groups_hold_all_cells_and_rank_nearly_as_all() {
     let centroids = learnt(&rows, dims, 2000);
     let starts = centroids.group_starts();
     assert_eq!(starts[starts.len() - 1] as usize, centroids.cells());
+    assert!(centroids.cells() <= 2000);
     assert!(starts.windows(2).all(|bounds| bounds[0] < bounds[1]));
     assert_eq!(starts.len() - 1, centroids.group_values().len() / dims);
+    let (values, groups) = (halves(centroids.values()), halves(centroids.group_values()));
+    let slots: Vec<u32> = (0..=centroids.cells() as u32).collect();
+    let view = Cells::new(dims, &values, &slots).unwrap().with_groups(&groups, starts).unwrap();
+    let (mut flat, mut grouped) = (Ranking::default(), Ranking::default());
+    let (kernels, mut same) = (Kernels::best(), 0);
+    for probe in rows.chunks_exact(dims).take(50) {
+        let all = view.rank(kernels, probe, 40, &mut flat);
+        let some = view.rank_beyond(0, kernels, probe, 40, &mut grouped);
+        assert_eq!(some.len(), 40);
+        same += all.iter().filter(|cell| some.contains(cell)).count();
+        // More than a share of the cells is ranked from all of them.
+        let all = view.rank(kernels, probe, 1000, &mut flat);
+        assert_eq!(all, view.rank_beyond(0, kernels, probe, 1000, &mut grouped));
+    }
+    assert!(same >= 50 * 40 * 9 / 10, "{same} of 2000");
 }
 
 #[test]
