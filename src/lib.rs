@@ -49,6 +49,7 @@
 
 #[cfg(feature = "build")]
 mod build;
+pub mod cells;
 mod codes;
 mod embedding;
 mod error;
