@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::SearchError;
 use crate::gallery::GalleryError;
 use crate::ingest::{Cancelled, EmbeddingsError, ManifestError};
 
@@ -78,6 +79,12 @@ pub enum BuildError {
         /// Faces enrolled.
         faces: u64,
     },
+    /// A size that codes do not have.
+    #[error("{bytes} bytes a code: there are codes of 64, 128, 192 and 256")]
+    CodeBytes {
+        /// The size given.
+        bytes: usize,
+    },
     /// Less memory than a build takes.
     #[error("{bytes} bytes of memory are too few: a build takes at least {least}")]
     Memory {
@@ -111,6 +118,9 @@ pub enum BuildError {
     /// Writing the gallery.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    /// Measuring what the gallery can promise.
+    #[error("cannot measure the gallery: {0}")]
+    Measure(SearchError),
     /// The threads could not be started.
     #[error("cannot start threads: {0}")]
     Threads(String),
@@ -124,6 +134,16 @@ pub enum BuildError {
 impl From<Cancelled> for BuildError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl From<SearchError> for BuildError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Cancelled => Self::Cancelled,
+            SearchError::Gallery(error) => Self::Gallery(error),
+            error => Self::Measure(error),
+        }
     }
 }
 

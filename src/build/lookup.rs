@@ -91,8 +91,12 @@ impl Numbers {
     }
 
     pub(super) fn push(&mut self, number: u64) -> Result<(), BuildError> {
+        self.write(&number.to_le_bytes())
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
         self.out
-            .write_all(&number.to_le_bytes())
+            .write_all(bytes)
             .map_err(|source| BuildError::io("write a scratch file in", &self.scratch, source))
     }
 

@@ -6,11 +6,13 @@
 //!
 //! ```text
 //! faces   read, validate, pair, thumbnail     -> vectors, attributes, thumbnails, ids, rejects.csv
+//! codes   space learned, every face coded         -> codes.bin
 //! graph   hnsw_rs, exported, all reachable    -> graph.bin
 //! publish checksums, gallery.json, rename     -> GALLERY
 //! ```
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -18,25 +20,30 @@ use ::hnsw_rs::anndists::dist::Distance;
 use ::hnsw_rs::prelude::Hnsw;
 use half::f16;
 
+use crate::codes::Shape;
 use crate::gallery::catalogue::FileInfo;
 use crate::gallery::format::{FORMAT, FileKind, Section};
 use crate::gallery::segment::{BinaryFile, Vectors};
 use crate::gallery::write::sync_dir;
 use crate::gallery::{
-    Catalogue, GalleryError, GraphInfo, IngestCounts, SegmentInfo, VectorType, catalogue,
+    Catalogue, CodesInfo, GalleryError, IngestCounts, SegmentInfo, VectorType, catalogue,
 };
-use crate::graph::{self, Graph, GraphParams};
+use crate::graph::{Graph, GraphParams};
 use crate::{Cancel, Progress};
 
+mod code;
 mod enrol;
 mod error;
 mod faces;
+mod link;
 mod lookup;
 mod place;
+mod promise;
 
 pub use error::BuildError;
 
-use place::{Finished, Place};
+use link::{LinkJob, Linking};
+use place::{Finished, Measured, Place};
 
 /// The folder of the one segment a build makes.
 const SEGMENT: &str = "0001";
@@ -44,6 +51,8 @@ const SEGMENT: &str = "0001";
 const REJECTS: &str = "rejects.csv";
 /// Memory a build may take beside the graph, unless told otherwise.
 const DEFAULT_MEMORY: u64 = 2 << 30;
+/// Bytes of a code, unless told otherwise: a cache line.
+const DEFAULT_CODE_BYTES: usize = 64;
 /// What a build takes whatever it is given: batches of attributes, buffers, photos on their way.
 const LEAST_MEMORY: u64 = 64 << 20;
 
@@ -96,6 +105,7 @@ pub struct Build {
     strict: bool,
     model: Option<String>,
     vectors: VectorType,
+    code_bytes: usize,
     builder: Builder,
     params: GraphParams,
     memory: u64,
@@ -117,6 +127,7 @@ impl Build {
             strict: false,
             model: None,
             vectors: VectorType::F32,
+            code_bytes: DEFAULT_CODE_BYTES,
             builder: Builder::default(),
             params: GraphParams::default(),
             memory: DEFAULT_MEMORY,
@@ -174,6 +185,14 @@ impl Build {
         self
     }
 
+    /// Bytes of a face's code: 64 (the default), 128, 192 or 256. More say more of a face, and take
+    /// as much more memory to search.
+    #[must_use]
+    pub fn code_bytes(mut self, bytes: usize) -> Self {
+        self.code_bytes = bytes;
+        self
+    }
+
     /// Who builds the graph.
     #[must_use]
     pub fn builder(mut self, builder: Builder) -> Self {
@@ -222,16 +241,21 @@ impl Build {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
-        let make = |vectors: Vectors<'_>, dims| {
-            graph::build(vectors, dims, &self.params, progress, cancel)
+        let run = || {
+            self.run_here(
+                "build",
+                &|job| job.link(&self.params, progress, cancel),
+                progress,
+                cancel,
+            )
         };
         match self.threads {
-            None => self.run_here("build", make, progress, cancel),
+            None => run(),
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .map_err(|e| BuildError::Threads(e.to_string()))?
-                .install(|| self.run_here("build", make, progress, cancel)),
+                .install(run),
         }
     }
 
@@ -247,22 +271,22 @@ impl Build {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
-        let make = |vectors: Vectors<'_>, dims| {
-            let faces = vectors.faces(dims) as usize;
-            graph::has_ids_to(index, faces).then(|| graph::export(index, faces, &self.params))
-        };
-        self.run_here("take over", make, progress, cancel)
+        let take_over = |job: LinkJob<'_>| Ok(job.take_over(index, &self.params));
+        self.run_here("take over", &take_over, progress, cancel)
     }
 
     fn run_here(
         &self,
         way: &str,
-        make: impl Fn(Vectors<'_>, usize) -> Option<Graph>,
+        link: &dyn Fn(LinkJob<'_>) -> Result<Option<Graph>, BuildError>,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
         if self.memory < LEAST_MEMORY {
             return Err(BuildError::Memory { bytes: self.memory, least: LEAST_MEMORY });
+        }
+        if Shape::new(1, self.code_bytes).is_none() {
+            return Err(BuildError::CodeBytes { bytes: self.code_bytes });
         }
         let mut place = Place::take(self, way, progress)?;
         let ingested = match place.finished.faces {
@@ -274,7 +298,7 @@ impl Build {
                     place.clear();
                 }
                 let done = done?;
-                place.finish(Finished { faces: Some(done), graph: None })?;
+                place.finish(Finished { faces: Some(done), ..Finished::default() })?;
                 done
             }
         };
@@ -285,82 +309,75 @@ impl Build {
         if way != "build" && !ingested.rows_are_slots {
             return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });
         }
-        if self.builder != Builder::None && place.finished.graph.is_none() {
-            let info = self.build_graph(make, &place.segment(), ingested, progress, cancel)?;
-            place.finish(Finished { faces: Some(ingested), graph: Some(info) })?;
-        }
+        let codes = match place.finished.codes.clone() {
+            Some(codes) => codes,
+            None => {
+                let file = VectorFile::open(&place.segment(), self.vectors, ingested)?;
+                let (vectors, dims) = (file.vectors(), ingested.dims);
+                let codes = code::code(self, &place.segment(), vectors, dims, progress, cancel)?;
+                let finished = place.finished.clone();
+                place.finish(Finished { codes: Some(codes.clone()), ..finished })?;
+                codes
+            }
+        };
+        let measured = match place.finished.measured.clone() {
+            Some(measured) => measured,
+            None => {
+                let step = Linking { build: self, place: &place, ingested, codes: &codes };
+                let holds_out = way == "build";
+                let measured = step.run(link, holds_out, progress, cancel)?;
+                let finished = place.finished.clone();
+                place.finish(Finished { measured: Some(measured.clone()), ..finished })?;
+                measured
+            }
+        };
         progress.begin("publish", None);
-        let graph = place.finished.graph.clone();
-        self.publish(place, ingested, graph)?;
+        self.publish(&place, ingested, codes, measured)?;
         progress.end();
         Ok(ingested.counts)
     }
 
-    fn build_graph(
-        &self,
-        make: impl Fn(Vectors<'_>, usize) -> Option<Graph>,
-        segment: &Path,
-        ingested: faces::Ingested,
-        progress: &dyn Progress,
-        cancel: &Cancel,
-    ) -> Result<GraphInfo, BuildError> {
-        let faces::Ingested { counts, dims, .. } = ingested;
-        let file = BinaryFile::open(segment, FileKind::Vectors, counts.enrolled, dims)?;
-        let range;
-        let vectors = match self.vectors {
-            VectorType::F32 => {
-                range = file.range::<f32>(Section::VectorsF32, None)?;
-                Vectors::F32(file.items(&range))
-            }
-            VectorType::F16 => {
-                range = file.range::<f16>(Section::VectorsF16, None)?;
-                Vectors::F16(file.items(&range))
-            }
-        };
-        progress.begin("graph", Some(counts.enrolled));
-        let graph = make(vectors, dims);
-        progress.end();
-        let mut graph = match graph {
-            Some(graph) => graph,
-            None if cancel.is_cancelled() => return Err(BuildError::Cancelled),
-            None => return Err(BuildError::OtherIndex { faces: counts.enrolled }),
-        };
-        let reached = graph::link_in(&mut graph, vectors, dims, progress, cancel)
-            .ok_or(BuildError::Cancelled)?;
-        graph::store(&graph, segment, dims)?;
-        Ok(GraphInfo {
-            builder: "hnsw-rs".to_owned(),
-            m: self.params.m(),
-            ef_construction: self.params.ef_construction(),
-            seed: self.params.seed(),
-            upper_layers: graph.upper.len(),
-            unreachable_before: reached.before,
-            unreachable_after: reached.after,
-        })
-    }
-
     fn publish(
         &self,
-        place: Place,
+        place: &Place,
         ingested: faces::Ingested,
-        graph: Option<GraphInfo>,
+        codes: CodesInfo,
+        measured: Measured,
     ) -> Result<(), BuildError> {
         let segment = place.segment();
         let mut names = vec![
             FileKind::Faces.file_name(),
             FileKind::Vectors.file_name(),
             FileKind::Thumbnails.file_name(),
+            FileKind::Codes.file_name(),
             crate::gallery::attributes::FILE_NAME,
         ];
-        if graph.is_some() {
+        if measured.graph.is_some() {
             names.push(FileKind::Graph.file_name());
         }
-        let files = names
-            .iter()
-            .map(|name| FileInfo::of(&segment.join(name)))
-            .collect::<Result<_, GalleryError>>()?;
+        let mut catalogue = self.catalogue(ingested, codes, measured);
+        for segment_info in &mut catalogue.segments {
+            segment_info.files = names
+                .iter()
+                .map(|name| FileInfo::of(&segment.join(name)))
+                .collect::<Result<_, GalleryError>>()?;
+        }
+        catalogue.files = vec![FileInfo::of(&place.folder().join(REJECTS))?];
+        catalogue.write(place.folder())?;
+        sync_dir(&segment)?;
+        sync_dir(&place.folder().join("segments"))?;
+        place.publish(self.replace)
+    }
+
+    /// What `gallery.json` says, but for the files and their checksums.
+    fn catalogue(
+        &self,
+        ingested: faces::Ingested,
+        codes: CodesInfo,
+        measured: Measured,
+    ) -> Catalogue {
         let faces = ingested.counts.enrolled;
-        let catalogue = Catalogue {
+        Catalogue {
             format: FORMAT,
             written_by: format!("lookalike {}", env!("CARGO_PKG_VERSION")),
             dims: ingested.dims,
@@ -369,14 +386,42 @@ impl Build {
             faces,
             next_face_id: ingested.next_face_id,
             ingest: ingested.counts,
-            graph,
-            segments: vec![SegmentInfo { name: SEGMENT.to_owned(), faces, files }],
-            files: vec![FileInfo::of(&place.folder().join(REJECTS))?],
+            codes,
+            graph: measured.graph,
+            promise: measured.promise,
+            segments: vec![SegmentInfo { name: SEGMENT.to_owned(), faces, files: Vec::new() }],
+            files: Vec::new(),
+        }
+    }
+}
+
+/// The vectors of a segment that is being built.
+struct VectorFile {
+    file: BinaryFile,
+    kind: VectorType,
+    range: Range<usize>,
+}
+
+impl VectorFile {
+    fn open(
+        segment: &Path,
+        kind: VectorType,
+        ingested: faces::Ingested,
+    ) -> Result<Self, GalleryError> {
+        let faces = ingested.counts.enrolled;
+        let file = BinaryFile::open(segment, FileKind::Vectors, faces, ingested.dims)?;
+        let range = match kind {
+            VectorType::F32 => file.range::<f32>(Section::VectorsF32, None)?,
+            VectorType::F16 => file.range::<f16>(Section::VectorsF16, None)?,
         };
-        catalogue.write(place.folder())?;
-        sync_dir(&segment)?;
-        sync_dir(&place.folder().join("segments"))?;
-        place.publish(self.replace)
+        Ok(Self { file, kind, range })
+    }
+
+    fn vectors(&self) -> Vectors<'_> {
+        match self.kind {
+            VectorType::F32 => Vectors::F32(self.file.items(&self.range)),
+            VectorType::F16 => Vectors::F16(self.file.items(&self.range)),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, write_atomically};
-use crate::gallery::{GraphInfo, catalogue};
+use crate::gallery::{CodesInfo, GraphInfo, catalogue};
+use crate::search::Promise;
 
 const STATE: &str = "build.json";
 /// What a build makes in its folder, beside temporary files of the same names with an ending.
@@ -27,7 +28,15 @@ const MADE: [&str; 5] =
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub(super) faces: Option<Ingested>,
+    pub(super) codes: Option<CodesInfo>,
+    pub(super) measured: Option<Measured>,
+}
+
+/// What the graph's step gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Measured {
     pub(super) graph: Option<GraphInfo>,
+    pub(super) promise: Option<Promise>,
 }
 
 /// The content of `build.json`.
@@ -213,7 +222,7 @@ fn recipe(build: &Build, way: &str) -> String {
     };
     format!(
         "{way}, format {FORMAT}, lookalike {}, embeddings {} array {:?} manifest {} images {} \
-         require {} strict {} vectors {:?} builder {:?} {:?}",
+         require {} strict {} vectors {:?} codes {} builder {:?} {:?}",
         env!("CARGO_PKG_VERSION"),
         mark(&Some(&build.embeddings)),
         build.array,
@@ -222,6 +231,7 @@ fn recipe(build: &Build, way: &str) -> String {
         build.require_images,
         build.strict,
         build.vectors,
+        build.code_bytes,
         build.builder,
         build.params,
     )

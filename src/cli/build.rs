@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Name of the face model; probes of another named model are refused
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Bytes of a face's code: 64, 128, 192 or 256; more say more of a face and take more memory
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    code_bytes: usize,
     /// How to store vectors
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16"])]
     vectors: String,
@@ -71,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .require_images(args.require_images)
         .strict(args.strict)
         .vectors(if args.vectors == "f16" { VectorType::F16 } else { VectorType::F32 })
+        .code_bytes(args.code_bytes)
         .builder(args.builder.parse::<Builder>().map_err(Failure::Usage)?)
         .graph(graph)
         .memory(args.memory)

@@ -12,7 +12,7 @@ use lookalike::{Embedding, Filter, Gallery, Query, SearchError};
 use serde::Serialize;
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, parse_positive};
+use super::{Failure, cancel_on_interrupt, grouped, parse_positive, parse_share};
 
 /// Measure recall, hit rate and speed with probes whose answers are known
 ///
@@ -38,6 +38,12 @@ pub(crate) struct Args {
     /// Widths of the walk's beam to measure, one line each
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = parse_positive)]
     beams: Vec<usize>,
+    /// Shares of the faces to scan, in (0, 1], one line each
+    #[arg(long, value_name = "S,S,...", value_delimiter = ',', value_parser = parse_share)]
+    shares: Vec<f64>,
+    /// Hit rates to keep, in (0, 1], one line each
+    #[arg(long, value_name = "R,R,...", value_delimiter = ',', value_parser = parse_share)]
+    hit_rate: Vec<f64>,
     /// Measure scoring every face as well
     #[arg(long)]
     exhaustive: bool,
@@ -105,6 +111,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn settings(args: &Args) -> Vec<Setting> {
     let mut settings: Vec<Setting> = args.beams.iter().copied().map(Setting::Beam).collect();
+    settings.extend(args.shares.iter().copied().map(Setting::Share));
+    settings.extend(args.hit_rate.iter().copied().map(Setting::HitRate));
     if args.exhaustive {
         settings.push(Setting::Exhaustive);
     }
@@ -270,7 +278,7 @@ fn print_head(
     }
     writeln!(
         out,
-        "{:<12} {:>7} {:>8} {:>7} {:>10} {:>10} {:>13} {:>10} {:>10} {:>8} {:>12} {:>4}",
+        "{:<15} {:>7} {:>8} {:>7} {:>10} {:>10} {:>13} {:>10} {:>10} {:>8} {:>10} {:>8} {:>4}",
         "setting",
         "recall",
         "hit rate",
@@ -281,7 +289,8 @@ fn print_head(
         "p50 us",
         "p99 us",
         "hops",
-        "vectors read",
+        "codes",
+        "vectors",
         "runs"
     )
 }
@@ -291,7 +300,7 @@ fn print_row(out: &mut impl Write, setting: Setting, measured: &Measured) -> io:
     let rate = |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{rate:.1}"));
     writeln!(
         out,
-        "{setting:<12} {:>7} {:>8} {:>7} {:>10.1} {:>10} {:>13} {:>10.1} {:>10.1} {:>8.1} {:>12.1} {:>4}",
+        "{setting:<15} {:>7} {:>8} {:>7} {:>10.1} {:>10} {:>13} {:>10.1} {:>10.1} {:>8.1} {:>10.1} {:>8.1} {:>4}",
         share(measured.recall),
         share(measured.hit_rate),
         share(measured.rank1),
@@ -301,6 +310,7 @@ fn print_row(out: &mut impl Write, setting: Setting, measured: &Measured) -> io:
         measured.p50_us,
         measured.p99_us,
         measured.hops,
+        measured.codes_read,
         measured.vectors_read,
         measured.runs
     )

@@ -184,6 +184,30 @@ fn parse_positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A plan in words.
+fn plan_name(plan: lookalike::search::Plan) -> String {
+    use lookalike::search::Plan;
+    match plan {
+        Plan::Walk { beam } => format!("walk, beam {beam}"),
+        Plan::Scan { share, keep, confidence } if share >= 1.0 => {
+            format!("scan, {keep} kept, confidence {confidence}")
+        }
+        Plan::Scan { share, keep, confidence } => {
+            format!("scan of {share}, {keep} kept, confidence {confidence}")
+        }
+        _ => "exhaustive".to_owned(),
+    }
+}
+
+/// A share of a whole: more than nothing, at most all of it.
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        Ok(_) => Err("must be in (0, 1]".to_owned()),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 /// Digits in groups of three.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();

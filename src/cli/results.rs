@@ -57,7 +57,10 @@ struct JsonMatch<'a> {
 struct JsonExplain {
     plan: String,
     hops: u64,
+    sketches_read: u64,
+    codes_read: u64,
     vectors_read: u64,
+    bytes_read: u64,
     passing: u64,
     microseconds: f64,
 }
@@ -115,10 +118,14 @@ impl<W: Write> Printer<W> {
         if let (true, Some(counters)) = (self.explain, &answer.counters) {
             writeln!(
                 out,
-                "  plan: {}; {} hops, {} vectors read of {} passing, {:.1} us",
-                plan_name(counters.plan),
+                "  plan: {}; {} hops, {} sketches, {} codes and {} vectors read ({} bytes), {} \
+                 passing, {:.1} us",
+                super::plan_name(counters.plan),
                 grouped(counters.hops),
+                grouped(counters.sketches_read),
+                grouped(counters.codes_read),
                 grouped(counters.vectors_read),
+                grouped(counters.bytes_read),
                 grouped(counters.passing),
                 counters.elapsed.as_secs_f64() * 1e6
             )?;
@@ -128,9 +135,12 @@ impl<W: Write> Printer<W> {
 
     fn json(&mut self, answer: &Answer) -> io::Result<()> {
         let explain = answer.counters.filter(|_| self.explain).map(|counters| JsonExplain {
-            plan: plan_name(counters.plan),
+            plan: super::plan_name(counters.plan),
             hops: counters.hops,
+            sketches_read: counters.sketches_read,
+            codes_read: counters.codes_read,
             vectors_read: counters.vectors_read,
+            bytes_read: counters.bytes_read,
             passing: counters.passing,
             microseconds: counters.elapsed.as_secs_f64() * 1e6,
         });
@@ -185,13 +195,6 @@ impl<W: Write> Printer<W> {
             write_csv(&mut self.out, cells)?;
         }
         Ok(())
-    }
-}
-
-fn plan_name(plan: lookalike::search::Plan) -> String {
-    match plan {
-        lookalike::search::Plan::Walk { beam } => format!("walk, beam {beam}"),
-        _ => "exhaustive".to_owned(),
     }
 }
 

@@ -12,7 +12,8 @@ use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
-    Failure, cancel_on_interrupt, grouped, parse_positive, refuse_two_stdin, with_threads,
+    Failure, cancel_on_interrupt, grouped, parse_positive, parse_share, refuse_two_stdin,
+    with_threads,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -57,11 +58,18 @@ pub(crate) struct Args {
     /// Only faces at or above this similarity, from -1 to 1
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     min_similarity: Option<f32>,
-    /// Width of the walk's beam: wider finds more and takes longer
-    #[arg(long, value_name = "N", value_parser = parse_positive, conflicts_with = "exhaustive")]
+    /// Share of a person's faces that must be found, of those that --exhaustive would find, in
+    /// (0, 1]: 0.99 unless given. The cheapest plan is taken that kept it when the gallery was built
+    #[arg(long, value_name = "R", value_parser = parse_share, group = "plan")]
+    hit_rate: Option<f64>,
+    /// Walk the graph with a beam of this width: wider finds more and takes longer
+    #[arg(long, value_name = "N", value_parser = parse_positive, group = "plan")]
     beam: Option<usize>,
-    /// Score every face instead of walking the graph
-    #[arg(long)]
+    /// Scan the codes of this share of the faces, the most promising first, in (0, 1]
+    #[arg(long, value_name = "S", value_parser = parse_share, group = "plan")]
+    share: Option<f64>,
+    /// Score every face by its vector, which misses nothing
+    #[arg(long, group = "plan")]
     exhaustive: bool,
     /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and
     #[arg(long = "where", value_name = "EXPR")]
@@ -174,6 +182,12 @@ fn query(args: &Args) -> Result<Query, Failure> {
     }
     if let Some(beam) = args.beam {
         query = query.beam(beam);
+    }
+    if let Some(share) = args.share {
+        query = query.share(share);
+    }
+    if let Some(rate) = args.hit_rate {
+        query = query.hit_rate(rate);
     }
     if args.exhaustive {
         query = query.exhaustive();

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use lookalike::Gallery;
 use lookalike::gallery::VectorType;
+use lookalike::search::Promise;
 use serde::Serialize;
 
-use super::{Failure, grouped, plain};
+use super::{Failure, grouped, plain, plan_name};
 
 /// Show what a gallery holds and how it was built
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,9 @@ struct Shown<'a> {
     bytes: u64,
     files: Vec<ShownFile<'a>>,
     attributes: Vec<ShownAttribute<'a>>,
+    codes: &'a lookalike::gallery::CodesInfo,
     graph: Option<&'a lookalike::gallery::GraphInfo>,
+    promise: Option<&'a Promise>,
     ingest: lookalike::gallery::IngestCounts,
 }
 
@@ -97,7 +100,9 @@ fn shown(gallery: &Gallery) -> Shown<'_> {
             .iter()
             .map(|attribute| ShownAttribute { name: &attribute.name, kind: attribute.kind })
             .collect(),
+        codes: &catalogue.codes,
         graph: catalogue.graph.as_ref(),
+        promise: catalogue.promise.as_ref(),
         ingest: catalogue.ingest,
     }
 }
@@ -120,6 +125,12 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
         let (name, a_face) = (plain(file.name), file.bytes_per_face);
         writeln!(out, "    {name:<18} {:>16}  {a_face:>8.0} a face", grouped(file.bytes))?;
     }
+    let codes = shown.codes;
+    writeln!(
+        out,
+        "  codes       {} bytes: {} bits x {} dimensions; {} of {} dimensions carry anything",
+        codes.bytes, codes.bits, codes.dims, codes.carrying, shown.dims
+    )?;
     match shown.graph {
         Some(graph) => {
             writeln!(
@@ -138,7 +149,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
                 grouped(graph.unreachable_after)
             )?;
         }
-        None => writeln!(out, "  graph       none: every search is exhaustive")?,
+        None => writeln!(out, "  graph       none: searches scan")?,
     }
     let counts = shown.ingest;
     writeln!(
@@ -159,5 +170,40 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     if !attributes.is_empty() {
         writeln!(out, "  attributes  {}", attributes.join(", "))?;
     }
-    writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))
+    writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))?;
+    match shown.promise {
+        Some(promise) => print_promise(out, promise),
+        None => writeln!(out, "  promise     every face is scored: nothing is missed"),
+    }
+}
+
+fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {
+    let Promise { mated, made_up, estimated, .. } = *promise;
+    let estimated = if estimated { "; estimated, as subjects are not known" } else { "" };
+    writeln!(
+        out,
+        "  promise     measured with {} probes, {} of them made up{estimated}",
+        grouped(mated as u64),
+        grouped(made_up as u64)
+    )?;
+    writeln!(
+        out,
+        "    {:>4}  {:>8}  {:>8}  {:>12}  {:>16}  plan",
+        "k", "hit rate", "at least", "mated, us", "non-mated, us"
+    )?;
+    for ladder in &promise.ladders {
+        for rung in &ladder.rungs {
+            writeln!(
+                out,
+                "    {:>4}  {:>8.4}  {:>8.4}  {:>12.0}  {:>16.0}  {}",
+                ladder.k,
+                rung.hit_rate,
+                rung.at_least,
+                rung.mated.microseconds(),
+                rung.non_mated.microseconds(),
+                plan_name(rung.plan)
+            )?;
+        }
+    }
+    Ok(())
 }

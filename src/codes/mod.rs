@@ -13,7 +13,6 @@
 //! <q, x> ~ <q, mu> + bias + scale <p, u>      bias = <mu, x - mu>, scale = |z|^2 / <z, u>
 //! s.d.   = error |p|                          error = |z| sqrt(1 / cos^2(z, u) - 1) / sqrt(D - 1)
 //! ```
-#![allow(dead_code, unused_imports)]
 
 #[cfg(feature = "build")]
 mod encode;

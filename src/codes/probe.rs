@@ -32,9 +32,9 @@ pub(crate) struct CodedProbe {
     tables: Tables,
 }
 
-impl CodedProbe {
+impl Default for CodedProbe {
     /// Room for a probe.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         Self {
             turned: Vec::new(),
             levels: Vec::new(),
@@ -46,7 +46,9 @@ impl CodedProbe {
             tables: Tables::EMPTY,
         }
     }
+}
 
+impl CodedProbe {
     /// Takes the probe `q`, a unit vector of the space's dimensions, to compare with codes of
     /// `shape`, which has the dimensions that the space codes.
     pub(crate) fn set(&mut self, space: &Space, kernels: &Kernels, q: &[f32], shape: Shape) {
@@ -92,11 +94,13 @@ impl CodedProbe {
     }
 
     /// |p|, what a code's error is multiplied by.
+    #[cfg(all(test, feature = "build"))]
     pub(crate) fn length(&self) -> f32 {
         self.length
     }
 
     /// <q, mu>.
+    #[cfg(all(test, feature = "build"))]
     pub(crate) fn base(&self) -> f32 {
         self.base
     }
@@ -118,6 +122,7 @@ impl CodedProbe {
     }
 
     /// The similarity of a face from its sketch's score.
+    #[cfg(all(test, feature = "build"))]
     #[inline]
     pub(crate) fn sketch_similarity(&self, score: u16, scale: &SketchScale) -> f32 {
         let along = f32::from(score) * self.tables.step + self.tables.offset;

@@ -132,7 +132,7 @@ proptest! {
         let shape = Shape::new(bits, 64).unwrap();
         let (space, kernels) = (identity(shape.dims()), Kernels::best());
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let mut probe = CodedProbe::new();
+        let mut probe = CodedProbe::default();
         let (count, mut mean, mut within) = (200, 0.0, [0; 4]);
         for _ in 0..count {
             let q = unit(shape.dims(), &mut rng);
@@ -205,7 +205,7 @@ fn sketch_similarities_are_unbiased_over_a_gallery() {
         let biases: Vec<f32> = gaussian(300, &mut rng).iter().map(|b| 0.03 + 0.01 * b).collect();
         let scale = SketchScale::learn(&faces.concat(), &biases, shape);
         assert!((scale.bias - 0.03).abs() < 0.003 && (scale.spread - 0.01).abs() < 0.002);
-        let mut probe = CodedProbe::new();
+        let mut probe = CodedProbe::default();
         let (mut count, mut mean, mut square) = (0.0, 0.0, 0.0);
         for _ in 0..30 {
             let q = unit(shape.dims(), &mut rng);
@@ -239,7 +239,7 @@ fn the_mean_itself_has_a_code() {
         // A probe at the mean is as similar to everybody as they are to the mean.
         let mean = unit(dims, &mut Xoshiro256PlusPlus::seed_from_u64(1));
         let space = Space::from_parts(dims, dims, mean.clone(), vec![0.0; dims * dims]).unwrap();
-        let mut probe = CodedProbe::new();
+        let mut probe = CodedProbe::default();
         probe.set(&space, &kernels, &mean, shape);
         let estimate = probe.estimate(sum(&levels(&row, shape), probe.levels()), found);
         assert!((estimate.similarity - 1.25).abs() < 1e-5 && estimate.error < 1e-3);
@@ -265,12 +265,12 @@ fn blocks_hold_the_same_byte_of_all_faces_together() {
 fn a_used_probe_is_as_good_as_new() {
     let kernels = Kernels::best();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
-    let mut used = CodedProbe::new();
+    let mut used = CodedProbe::default();
     for bits in Shape::BITS {
         let shape = Shape::new(bits, 64).unwrap();
         let (space, q) = (identity(shape.dims()), unit(shape.dims(), &mut rng));
         used.set(&space, &kernels, &q, shape);
-        let mut new = CodedProbe::new();
+        let mut new = CodedProbe::default();
         new.set(&space, &kernels, &q, shape);
         assert_eq!((used.levels(), used.tables()), (new.levels(), new.tables()));
         assert_eq!(used.length(), new.length());

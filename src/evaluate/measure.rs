@@ -60,6 +60,10 @@ pub struct Measured {
     pub p99_us: f64,
     /// Neighbour lists read, mean a probe.
     pub hops: f64,
+    /// Sketches read, mean a probe.
+    pub sketches_read: f64,
+    /// Codes read, mean a probe.
+    pub codes_read: f64,
     /// Vectors read and scored, mean a probe.
     pub vectors_read: f64,
 }
@@ -179,6 +183,8 @@ impl Bench<'_> {
             p50_us: percentile(&latencies, 50),
             p99_us: percentile(&latencies, 99),
             hops: scores.hops as f64 / probes as f64,
+            sketches_read: scores.sketches_read as f64 / probes as f64,
+            codes_read: scores.codes_read as f64 / probes as f64,
             vectors_read: scores.vectors_read as f64 / probes as f64,
         })
     }
@@ -223,6 +229,8 @@ struct Scores {
     hits: Tally,
     first: Tally,
     hops: u64,
+    sketches_read: u64,
+    codes_read: u64,
     vectors_read: u64,
 }
 
@@ -249,6 +257,8 @@ impl Scores {
             self.first.add(usize::from(first), 1);
         }
         self.hops += matches.counters.hops;
+        self.sketches_read += matches.counters.sketches_read;
+        self.codes_read += matches.counters.codes_read;
         self.vectors_read += matches.counters.vectors_read;
         Ok(())
     }

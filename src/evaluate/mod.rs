@@ -33,13 +33,17 @@ pub use mates::Mates;
 pub use measure::{Measured, measure};
 
 /// How the probes are searched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Setting {
     /// As the gallery plans it.
     Default,
     /// By a walk whose beam has this width, but no less than k.
     Beam(usize),
+    /// By a scan of this share of the faces.
+    Share(f64),
+    /// By the cheapest plan that keeps this hit rate.
+    HitRate(f64),
     /// By scoring every face.
     Exhaustive,
 }
@@ -51,6 +55,8 @@ impl Setting {
         match self {
             Self::Default => query,
             Self::Beam(width) => query.beam(width),
+            Self::Share(share) => query.share(share),
+            Self::HitRate(rate) => query.hit_rate(rate),
             Self::Exhaustive => query.exhaustive(),
         }
     }
@@ -61,6 +67,8 @@ impl fmt::Display for Setting {
         match self {
             Self::Default => f.pad("default"),
             Self::Beam(width) => f.pad(&format!("beam={width}")),
+            Self::Share(share) => f.pad(&format!("share={share}")),
+            Self::HitRate(rate) => f.pad(&format!("hit-rate={rate}")),
             Self::Exhaustive => f.pad("exhaustive"),
         }
     }

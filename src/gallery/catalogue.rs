@@ -15,6 +15,7 @@ use super::format::{FORMAT, OLDEST_READABLE};
 use super::map::open_regular;
 #[cfg(feature = "build")]
 use super::write::write_atomically;
+use crate::search::Promise;
 
 /// The catalogue's file name.
 pub(crate) const FILE_NAME: &str = "gallery.json";
@@ -42,8 +43,12 @@ pub struct Catalogue {
     pub next_face_id: u64,
     /// What became of the input.
     pub ingest: IngestCounts,
+    /// The codes.
+    pub codes: CodesInfo,
     /// The graph, unless the gallery was built without one.
     pub graph: Option<GraphInfo>,
+    /// What plans deliver on this gallery; `None` for one so small that every face is scored.
+    pub promise: Option<Promise>,
     /// The segments, in order.
     pub segments: Vec<SegmentInfo>,
     /// Files beside the segments.
@@ -78,6 +83,23 @@ pub struct IngestCounts {
     pub flagged: u64,
     /// Faces with a thumbnail.
     pub thumbnails: u64,
+}
+
+/// How faces are coded, as learned from a sample of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CodesInfo {
+    /// Bytes of a code, without its factors.
+    pub bytes: usize,
+    /// Bits a coded dimension.
+    pub bits: u32,
+    /// Coded dimensions.
+    pub dims: usize,
+    /// Dimensions that hold 99.99 % of the variance.
+    pub carrying: usize,
+    /// Root mean square error of the similarities that the codes estimate.
+    pub error: f64,
+    /// The same of each face's most similar others.
+    pub error_nearest: f64,
 }
 
 /// How the graph was built and what it took to make every face reachable.
@@ -237,7 +259,16 @@ mod tests {
             faces: 0,
             next_face_id: 0,
             ingest: IngestCounts::default(),
+            codes: CodesInfo {
+                bytes: 64,
+                bits: 1,
+                dims: 512,
+                carrying: 2,
+                error: 0.0,
+                error_nearest: 0.0,
+            },
             graph: None,
+            promise: None,
             segments: vec![SegmentInfo {
                 name: "0001".to_owned(),
                 faces: 0,

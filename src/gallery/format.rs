@@ -20,9 +20,9 @@
 use xxhash_rust::xxh3::Xxh3;
 
 /// The number of the format this version writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The oldest format number this version reads.
-pub const OLDEST_READABLE: u32 = 1;
+pub const OLDEST_READABLE: u32 = 2;
 
 /// First bytes of every binary file.
 pub const MAGIC: [u8; 8] = *b"LOOKALIK";
@@ -60,11 +60,14 @@ pub enum FileKind {
     Graph,
     /// The thumbnails.
     Thumbnails,
+    /// The space, the codes and the sketches.
+    Codes,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Faces, Self::Vectors, Self::Graph, Self::Thumbnails];
+    pub const ALL: [Self; 5] =
+        [Self::Faces, Self::Vectors, Self::Graph, Self::Thumbnails, Self::Codes];
 
     /// Its number in the header.
     pub fn number(self) -> u32 {
@@ -73,6 +76,7 @@ impl FileKind {
             Self::Vectors => 2,
             Self::Graph => 3,
             Self::Thumbnails => 4,
+            Self::Codes => 5,
         }
     }
 
@@ -83,6 +87,7 @@ impl FileKind {
             Self::Vectors => "vectors.bin",
             Self::Graph => "graph.bin",
             Self::Thumbnails => "thumbnails.bin",
+            Self::Codes => "codes.bin",
         }
     }
 }
@@ -126,6 +131,18 @@ pub enum Section {
     ThumbnailOffsets,
     /// JPEG files, one after the other.
     ThumbnailBytes,
+    /// u32 x 4: bits a dimension, bytes of a code, zero, zero.
+    CodeParams,
+    /// f32 x dimensions: the mean of the faces.
+    SpaceMean,
+    /// f32 x dimensions x coded dimensions: a row a coded dimension.
+    SpaceMatrix,
+    /// f32 x 4: gain, bias, error and spread of the sketches.
+    SketchScale,
+    /// A code and its factors a face, in slot order.
+    Codes,
+    /// 1,024 bytes for 64 faces each: the sketches, nibble by nibble.
+    Sketches,
 }
 
 impl Section {
@@ -150,6 +167,12 @@ impl Section {
             Self::GraphParams => 0x25,
             Self::ThumbnailOffsets => 0x30,
             Self::ThumbnailBytes => 0x31,
+            Self::CodeParams => 0x40,
+            Self::SpaceMean => 0x41,
+            Self::SpaceMatrix => 0x42,
+            Self::SketchScale => 0x43,
+            Self::Codes => 0x44,
+            Self::Sketches => 0x45,
         }
     }
 
@@ -162,7 +185,7 @@ impl Section {
             | Self::ImageHashes
             | Self::ThumbnailOffsets => 8,
             Self::VectorsF16 => 2,
-            Self::ThumbnailBytes => 1,
+            Self::ThumbnailBytes | Self::Codes | Self::Sketches => 1,
             _ => 4,
         }
     }
@@ -395,13 +418,13 @@ mod tests {
     fn the_layout_is_pinned() {
         let bytes = header().to_bytes();
         assert_eq!(bytes.len(), 4096);
-        assert_eq!(&bytes[..16], b"LOOKALIK\x01\0\0\0\x02\0\0\0");
+        assert_eq!(&bytes[..16], b"LOOKALIK\x02\0\0\0\x02\0\0\0");
         assert_eq!(read_u64(&bytes, 16), 4160);
         assert_eq!(bytes[24], 1);
         assert_eq!((bytes[32], bytes[40]), (8, 2));
         assert_eq!((bytes[64], bytes[68], bytes[88]), (0x10, 4, 7));
-        let tags = [Section::FaceIds, Section::Layer0, Section::ThumbnailBytes].map(Section::tag);
-        assert_eq!(tags, [0x01, 0x20, 0x31]);
+        let tags = [Section::FaceIds, Section::Layer0, Section::ThumbnailBytes, Section::Codes];
+        assert_eq!(tags.map(Section::tag), [0x01, 0x20, 0x31, 0x44]);
     }
 
     #[test]
@@ -421,7 +444,7 @@ mod tests {
         let mut file = header().to_bytes();
         file[AT_FORMAT] = 9;
         let message = Header::read(&file, FileKind::Vectors).unwrap_err().to_string();
-        assert!(message.contains("format 9") && message.contains("reads 1 to 1"), "{message}");
+        assert!(message.contains("format 9") && message.contains("reads 2 to 2"), "{message}");
         assert!(message.contains("newer"), "{message}");
     }
 

@@ -25,6 +25,7 @@ use crate::{Embedding, FaceId};
 
 pub(crate) mod attributes;
 pub(crate) mod catalogue;
+pub(crate) mod codes;
 pub(crate) mod date;
 mod error;
 pub mod format;
@@ -36,7 +37,9 @@ mod verify;
 pub(crate) mod write;
 
 pub use attributes::{Attribute, Bounds, Kind, MAX_TEXT, Value};
-pub use catalogue::{Catalogue, FileInfo, GraphInfo, IngestCounts, SegmentInfo, VectorType};
+pub use catalogue::{
+    Catalogue, CodesInfo, FileInfo, GraphInfo, IngestCounts, SegmentInfo, VectorType,
+};
 pub use error::GalleryError;
 pub use verify::{Verified, verify};
 

@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::attributes::{self, AttributeFile};
 use super::catalogue::{Catalogue, SegmentInfo, VectorType};
+use super::codes::CodeFile;
 use super::format::{FileKind, Header, HeaderError, MAX_FACES, Section};
 use super::map::Mapping;
 use super::{GalleryError, graph::GraphFile};
@@ -133,7 +134,6 @@ pub(crate) enum Vectors<'a> {
 
 impl<'a> Vectors<'a> {
     /// How many vectors of `dims` values there are.
-    #[cfg(feature = "build")]
     pub(crate) fn faces(&self, dims: usize) -> u32 {
         let values = match self {
             Self::F32(values) => values.len(),
@@ -172,6 +172,7 @@ pub(crate) struct Segment {
     thumbnail_offsets: Range<usize>,
     thumbnail_bytes: Range<usize>,
     pub(crate) attributes: AttributeFile,
+    pub(crate) codes: CodeFile,
     pub(crate) graph: Option<GraphFile>,
 }
 
@@ -218,6 +219,7 @@ impl Segment {
             thumbnail_bytes: thumbnail_file.range::<u8>(Section::ThumbnailBytes, None)?,
             thumbnail_file,
             attributes: AttributeFile::open(&folder.join(attributes::FILE_NAME), count as usize)?,
+            codes: CodeFile::open(open(FileKind::Codes)?, count, dims)?,
             graph: match catalogue.graph {
                 Some(_) => Some(GraphFile::open(open(FileKind::Graph)?, count)?),
                 None => None,

@@ -7,7 +7,7 @@
 //! here is our kernel's. Its lists may name a face twice, or one of another layer: what does not
 //! belong is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ::hnsw_rs::anndists::dist::Distance;
 use ::hnsw_rs::prelude::Hnsw;
@@ -38,35 +38,58 @@ impl Distance<f32> for CosineDistance {
 
 /// Builds the graph of `vectors` (`dims` values a face, of unit length) on the current rayon pool.
 ///
+/// The faces `last` are inserted after all others; in between, `pause` is given the graph without
+/// them.
+///
 /// With one thread, the same input and seed give the same graph. `None` once cancelled.
-pub(crate) fn build(
+pub(crate) fn build<E>(
     vectors: Vectors<'_>,
     dims: usize,
     params: &GraphParams,
+    last: &HashSet<u32>,
+    pause: impl FnOnce(Graph) -> Result<(), E>,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Option<Graph> {
+) -> Result<Option<Graph>, E> {
     let faces = vectors.faces(dims) as usize;
     let mut order: Vec<usize> = (0..faces).collect();
     order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(params.seed()));
+    order.sort_by_key(|&slot| last.contains(&(slot as u32)));
+    let (first, last) = order.split_at(faces - last.len().min(faces));
     let distance = CosineDistance(Kernels::best());
     let hnsw = Hnsw::new(params.m(), faces.max(1), LAYERS, params.ef_construction(), distance);
     let insert = |&slot: &usize| {
         hnsw.insert_slice((&vectors.vector(slot as u32, dims), slot));
     };
     let alone = rayon::current_num_threads() == 1;
-    for chunk in order.chunks(CHUNK) {
-        if cancel.is_cancelled() {
-            return None;
+    let insert_all = |slots: &[usize]| {
+        for chunk in slots.chunks(CHUNK) {
+            if cancel.is_cancelled() {
+                return false;
+            }
+            if alone {
+                chunk.iter().for_each(insert);
+            } else {
+                chunk.par_iter().for_each(insert);
+            }
+            progress.advance(chunk.len() as u64);
         }
-        if alone {
-            chunk.iter().for_each(insert);
-        } else {
-            chunk.par_iter().for_each(insert);
-        }
-        progress.advance(chunk.len() as u64);
+        true
+    };
+    progress.begin("graph", Some(first.len() as u64));
+    if !insert_all(first) {
+        return Ok(None);
     }
-    Some(export(&hnsw, faces, params))
+    progress.end();
+    if !last.is_empty() {
+        pause(export(&hnsw, faces, params))?;
+        progress.begin("graph, rest", Some(last.len() as u64));
+        if !insert_all(last) {
+            return Ok(None);
+        }
+        progress.end();
+    }
+    Ok(Some(export(&hnsw, faces, params)))
 }
 
 /// Whether the data ids of an index are 0 to `faces`, each once.

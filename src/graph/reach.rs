@@ -4,10 +4,12 @@
 //! an outlier is pruned from every list. What layer 0 does not reach is linked in from the nearest
 //! faces it does reach, and the links that hold the graph together are never given up for it.
 
+use std::collections::HashSet;
+
 use crate::gallery::format::NONE;
 use crate::gallery::segment::Vectors;
-use crate::search::walk::{Walk, walk};
-use crate::search::{Counters, Scratch, Stop, with_scores};
+use crate::search::walk::{Steps, Trace, Walk, walk};
+use crate::search::{Exact, Stop};
 use crate::{Cancel, Progress};
 
 use super::Graph;
@@ -24,9 +26,11 @@ pub(crate) struct Reached {
     pub(crate) after: u64,
 }
 
-/// Links in every face that layer 0 does not reach from the entry point; `None` once cancelled.
+/// Links in every face that layer 0 does not reach from the entry point, but for those in
+/// `left_out`; `None` once cancelled.
 pub(crate) fn link_in(
     graph: &mut Graph,
+    left_out: &HashSet<u32>,
     vectors: Vectors<'_>,
     dims: usize,
     progress: &dyn Progress,
@@ -40,16 +44,16 @@ pub(crate) fn link_in(
     tree.spread(graph, graph.entry, NONE);
     let before = faces - tree.reached;
     progress.begin("reach", Some(before as u64));
-    let mut scratch = Scratch::default();
+    let mut steps = Steps::default();
     for slot in 0..faces as u32 {
-        if tree.reaches(slot) {
+        if tree.reaches(slot) || left_out.contains(&slot) {
             continue;
         }
         if cancel.is_cancelled() {
             return None;
         }
         let reached = tree.reached;
-        let host = host(graph, &tree, vectors, dims, slot, &mut scratch)?;
+        let host = host(graph, &tree, vectors, dims, slot, &mut steps)?;
         tree.spread(graph, slot, host);
         progress.advance((tree.reached - reached) as u64);
     }
@@ -105,16 +109,15 @@ fn host(
     vectors: Vectors<'_>,
     dims: usize,
     slot: u32,
-    scratch: &mut Scratch,
+    steps: &mut Steps,
 ) -> Option<u32> {
     let probe = vectors.vector(slot, dims);
     let ask = Walk { width: HOSTS, selection: None };
-    let mut counters = Counters::default();
+    let mut trace = Trace::default();
     // The walk cannot be stopped, so it cannot fail; and it sees only what can be reached.
     let (view, stop) = (graph.view(), Stop::default());
-    with_scores(&probe, vectors, |scores| walk(&view, &scores, ask, &stop, scratch, &mut counters))
-        .ok()?;
-    let near: Vec<u32> = scratch.beam.candidates().iter().map(|found| found.slot).collect();
+    walk(&view, &Exact::new(&probe, vectors), ask, &stop, steps, &mut trace).ok()?;
+    let near: Vec<u32> = steps.beam.candidates().iter().map(|found| found.slot).collect();
     let anywhere = 0..graph.faces() as u32;
     near.into_iter()
         .chain(anywhere)

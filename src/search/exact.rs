@@ -6,8 +6,8 @@
 use super::SearchError;
 use super::scratch::{Beam, Candidate};
 use super::selection::Selection;
+use super::similarity::Exact;
 use super::stop::Stop;
-use super::walk::Scores;
 
 /// Faces scored for one probe before the next probe has its turn: 256 KiB at 512 dimensions, so
 /// that a block stays in the second-level cache.
@@ -72,8 +72,8 @@ impl Keep {
 }
 
 /// Scores every face (that passes, with a selection) for every probe.
-pub(crate) fn scan<S: Scores>(
-    probes: &mut [(S, Keep)],
+pub(super) fn score_all(
+    probes: &mut [(Exact<'_>, Keep)],
     selection: Option<&Selection>,
     stop: &Stop,
 ) -> Result<(), SearchError> {

@@ -10,40 +10,44 @@
 //! face matches at similarity >= threshold. An exhaustive search never misses; a walk may.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use half::f16;
 use rayon::prelude::*;
 
 use crate::gallery::GalleryError;
-use crate::gallery::segment::Vectors;
-use crate::kernels::{Kernels, prefetch};
 use crate::{Embedding, Error, FaceId, Gallery};
 
+mod coded;
 mod exact;
 mod filter;
 mod plan;
+mod promise;
 mod query;
+mod rerank;
+mod scan;
 mod scratch;
 mod selection;
+mod similarity;
 mod stop;
 pub(crate) mod walk;
 
 pub use filter::{Filter, FilterError};
-pub use query::{Counters, DEFAULT_TOP, Match, Matches, Plan, Query};
 #[cfg(feature = "build")]
-pub(crate) use scratch::Scratch;
+pub(crate) use promise::PROMISED;
+pub use promise::{Ladder, Promise, Reads, Rung};
+pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
 pub(crate) use scratch::ScratchPool;
 use scratch::{Beam, Candidate};
 pub(crate) use selection::SelectionCache;
+pub(crate) use similarity::Exact;
 #[cfg(feature = "build")]
 pub(crate) use stop::Stop;
 
+#[cfg(feature = "build")]
+pub(crate) use plan::FEW;
 use plan::Searcher;
 use query::Request;
-use walk::Scores;
 
-/// Probes that share the blocks of an exhaustive batch.
+/// Probes of a batch that share each stretch of faces.
 const PROBES_A_SCAN: usize = 16;
 
 /// Why a search gave no answer.
@@ -79,6 +83,12 @@ pub enum SearchError {
     /// No width to walk with.
     #[error("the beam must be at least 1 wide")]
     BeamZero,
+    /// A hit rate of nothing, or of more than all.
+    #[error("the hit rate {0} is outside (0, 1]")]
+    HitRate(f64),
+    /// A share of nothing, or of more than there is.
+    #[error("the share {0} of the faces to scan is outside (0, 1]")]
+    Share(f64),
     /// A walk was asked of a gallery built without a graph.
     #[error(
         "this gallery was built without a graph, so there is nothing to walk: leave out the beam, or build it with a builder"
@@ -116,7 +126,20 @@ impl Gallery {
     fn search_one(&self, probe: &Embedding, query: &Query) -> Result<Matches<'_>, SearchError> {
         let request = self.request(query, None)?;
         self.check_probe(probe)?;
-        self.answer(probe.values(), &request)
+        Searcher::new(self, &request)?.search(probe.values())
+    }
+
+    /// The faces most like a probe, one face of the gallery left out.
+    #[cfg(feature = "build")]
+    pub(crate) fn search_but(
+        &self,
+        probe: &Embedding,
+        query: &Query,
+        without: Option<u32>,
+    ) -> Result<Matches<'_>, SearchError> {
+        let request = self.request(query, without)?;
+        self.check_probe(probe)?;
+        Searcher::new(self, &request)?.search(probe.values())
     }
 
     /// The answers to many probes, in their order, on the threads of the current rayon pool.
@@ -130,11 +153,19 @@ impl Gallery {
         probes: &[Embedding],
         query: &Query,
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, Error> {
+        Ok(self.search_all(probes, query)?)
+    }
+
+    pub(crate) fn search_all(
+        &self,
+        probes: &[Embedding],
+        query: &Query,
+    ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
         let request = self.request(query, None)?;
         let searcher = Searcher::new(self, &request)?;
-        if !searcher.scans_all() {
+        if matches!(searcher.plan(), Plan::Walk { .. }) {
             let one = |probe: &Embedding| {
-                self.check_probe(probe).and_then(|()| self.answer(probe.values(), &request))
+                self.check_probe(probe).and_then(|()| searcher.search(probe.values()))
             };
             return Ok(probes.par_iter().map(one).collect());
         }
@@ -152,7 +183,7 @@ impl Gallery {
         let slot = self.slot(face_id)?;
         let request = self.request(query, Some(slot))?;
         let probe = self.embedding(face_id)?;
-        Ok(self.answer(probe.values(), &request)?)
+        Ok(Searcher::new(self, &request)?.search(probe.values())?)
     }
 
     /// Similarity of a probe with one face: a 1:1 comparison.
@@ -162,9 +193,8 @@ impl Gallery {
     pub fn similarity(&self, probe: &Embedding, face_id: FaceId) -> Result<f32, Error> {
         self.check_probe(probe)?;
         let slot = self.slot(face_id)?;
-        let similarity =
-            with_scores(probe.values(), self.0.segment.vectors(), |scores| scores.similarity(slot));
-        Ok(similarity.clamp(-1.0, 1.0))
+        let exact = Exact::new(probe.values(), self.0.segment.vectors());
+        Ok(exact.similarity(slot).max(-1.0))
     }
 
     /// A probe's most similar face of one subject: a 1:1 comparison with a person.
@@ -180,11 +210,10 @@ impl Gallery {
         let slots = self.slots_of_subject(subject)?;
         let mut best = Beam::default();
         best.reset(1);
-        with_scores(probe.values(), self.0.segment.vectors(), |scores| {
-            for slot in slots {
-                best.insert(Candidate { similarity: scores.similarity(slot), slot });
-            }
-        });
+        let exact = Exact::new(probe.values(), self.0.segment.vectors());
+        for slot in slots {
+            best.insert(Candidate { similarity: exact.similarity(slot), slot });
+        }
         match best.candidates() {
             [candidate, ..] => Ok(Match::new(self, *candidate)),
             [] => Err(SearchError::NoSuchSubject(subject.to_owned()).into()),
@@ -229,18 +258,7 @@ impl Gallery {
         Ok(Request { query, selection, without })
     }
 
-    fn answer(&self, probe: &[f32], request: &Request<'_>) -> Result<Matches<'_>, SearchError> {
-        let begun = Instant::now();
-        let searcher = Searcher::new(self, request)?;
-        let mut matches = match self.0.segment.vectors() {
-            Vectors::F32(values) => searcher.search(&F32Scores::new(probe, values)),
-            Vectors::F16(values) => searcher.search(&F16Scores::new(probe, values)),
-        }?;
-        matches.counters.elapsed = begun.elapsed();
-        Ok(matches)
-    }
-
-    /// Answers a few probes by one exhaustive pass over the faces.
+    /// Answers a few probes by one pass over the faces.
     fn scan<'g>(
         &'g self,
         probes: &[Embedding],
@@ -251,15 +269,7 @@ impl Gallery {
             .filter(|probe| probe.dims() == self.dims())
             .map(Embedding::values)
             .collect();
-        let answers = match self.0.segment.vectors() {
-            Vectors::F32(values) => {
-                searcher.scan(fitting.iter().map(|probe| F32Scores::new(probe, values)))
-            }
-            Vectors::F16(values) => {
-                searcher.scan(fitting.iter().map(|probe| F16Scores::new(probe, values)))
-            }
-        };
-        let mut answers = answers.into_iter();
+        let mut answers = searcher.scan_together(&fitting).into_iter();
         let answer = |probe| {
             self.check_probe(probe)?;
             // One answer a fitting probe, in order.
@@ -267,93 +277,4 @@ impl Gallery {
         };
         probes.iter().map(answer).collect()
     }
-}
-
-/// Gives `work` the similarities of a probe with vectors of either type.
-pub(crate) fn with_scores<R>(
-    probe: &[f32],
-    vectors: Vectors<'_>,
-    work: impl FnOnce(&dyn Scores) -> R,
-) -> R {
-    match vectors {
-        Vectors::F32(values) => work(&F32Scores::new(probe, values)),
-        Vectors::F16(values) => work(&F16Scores::new(probe, values)),
-    }
-}
-
-/// Similarities with vectors in single precision.
-struct F32Scores<'a> {
-    kernels: Kernels,
-    probe: &'a [f32],
-    values: &'a [f32],
-    faces: u32,
-}
-
-impl<'a> F32Scores<'a> {
-    fn new(probe: &'a [f32], values: &'a [f32]) -> Self {
-        let faces = (values.len() / probe.len().max(1)) as u32;
-        Self { kernels: Kernels::best(), probe, values, faces }
-    }
-}
-
-impl Scores for F32Scores<'_> {
-    #[inline]
-    fn similarity(&self, slot: u32) -> f32 {
-        let vector = row(self.values, slot, self.probe.len());
-        comparable(self.kernels.dot(self.probe, vector), vector.is_empty())
-    }
-
-    #[inline]
-    fn prefetch(&self, slot: u32) {
-        prefetch(row(self.values, slot, self.probe.len()), usize::MAX);
-    }
-
-    fn faces(&self) -> u32 {
-        self.faces
-    }
-}
-
-/// Similarities with vectors in half precision.
-struct F16Scores<'a> {
-    kernels: Kernels,
-    probe: &'a [f32],
-    values: &'a [f16],
-    faces: u32,
-}
-
-impl<'a> F16Scores<'a> {
-    fn new(probe: &'a [f32], values: &'a [f16]) -> Self {
-        let faces = (values.len() / probe.len().max(1)) as u32;
-        Self { kernels: Kernels::best(), probe, values, faces }
-    }
-}
-
-impl Scores for F16Scores<'_> {
-    #[inline]
-    fn similarity(&self, slot: u32) -> f32 {
-        let vector = row(self.values, slot, self.probe.len());
-        comparable(self.kernels.dot_f16(self.probe, vector), vector.is_empty())
-    }
-
-    #[inline]
-    fn prefetch(&self, slot: u32) {
-        prefetch(row(self.values, slot, self.probe.len()), usize::MAX);
-    }
-
-    fn faces(&self) -> u32 {
-        self.faces
-    }
-}
-
-#[inline]
-fn row<T>(values: &[T], slot: u32, dims: usize) -> &[T] {
-    let from = slot as usize * dims;
-    values.get(from..from + dims).unwrap_or_default()
-}
-
-/// Rounding may carry a cosine past its range, where no threshold reaches. A damaged vector may give
-/// NaN, which has no place in an order: it is worse than any.
-#[inline]
-fn comparable(similarity: f32, missing: bool) -> f32 {
-    if missing || similarity.is_nan() { f32::NEG_INFINITY } else { similarity.clamp(-1.0, 1.0) }
 }

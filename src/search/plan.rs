@@ -1,82 +1,117 @@
 //! Choosing how to carry out a search, and carrying it out.
 //!
-//! A walk reads about as many vectors as its beam is wide times half the graph's degree, more
-//! where few faces pass the filters; scoring all that pass reads exactly those. Whichever reads
-//! less is the plan: a small gallery or a narrow filter is answered exactly. Where a walk leaves
-//! the question open (too few subjects, or a threshold below all it found), it is widened, and
-//! scored exhaustively once that costs no more.
+//! Few faces (or few that pass the filters) are answered exactly. Otherwise the query's own wish
+//! decides, or else the cheapest plan that keeps the promised hit rate, as measured when the
+//! gallery was built. Where a plan leaves the question open (too few subjects, or a threshold below
+//! all it found), it is widened, and every face scored once that costs no more.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::time::Instant;
 
-use super::exact::{Keep, scan};
-use super::query::{Counters, Match, Matches, Plan, Request};
-use super::scratch::Candidate;
-use super::walk::{Scores, Walk, walk};
+use super::coded::Coded;
+use super::exact::{Keep, score_all};
+use super::query::{Counters, DEFAULT_HIT_RATE, Match, Matches, Plan, Request};
+use super::rerank::rerank;
+use super::scan::{Sieve, Sift, Sifted, scan};
+use super::scratch::{Candidate, Scratch};
+use super::similarity::Exact;
+use super::walk::{Trace, Walk, walk};
 use super::{Gallery, SearchError};
+use crate::codes::CodedProbe;
 use crate::gallery::attributes::column;
+use crate::gallery::codes::CodesView;
 use crate::gallery::graph::GraphView;
+use crate::kernels::Kernels;
 
-/// Beam of a walk where the query names none.
-const DEFAULT_BEAM: usize = 128;
-/// By how much a walk that left the question open is widened.
+/// Faces that are answered exactly rather than by codes: it takes a fraction of a millisecond.
+pub(crate) const FEW: usize = 4096;
+/// By how much a plan that left the question open is widened.
 const WIDEN: usize = 4;
-/// A walk's vectors are scattered; a scan's lie side by side and cost about this much less.
-const SCATTER: f64 = 3.0;
+/// Standard deviations of a code's error that a walk's rerank allows for.
+const WALK_CONFIDENCE: f32 = 2.0;
+/// The same of a scan that was asked for by its share, and of one for every face that matches.
+const SCAN_CONFIDENCE: f32 = 4.0;
+/// Candidates a scan keeps for each face wanted, where nothing was measured.
+const SCAN_KEEP: usize = 10;
 
 /// A request on a gallery, ready for probes.
 pub(super) struct Searcher<'g, 'q> {
     gallery: &'g Gallery,
     request: &'q Request<'q>,
+    codes: CodesView<'g>,
     graph: Option<GraphView<'g>>,
     faces: usize,
     passing: usize,
     wanted: usize,
+    plan: Plan,
 }
 
 impl<'g, 'q> Searcher<'g, 'q> {
     pub(super) fn new(gallery: &'g Gallery, request: &'q Request<'q>) -> Result<Self, SearchError> {
         let segment = &gallery.0.segment;
         let faces = segment.faces() as usize;
-        Ok(Self {
+        let mut searcher = Self {
             gallery,
             request,
+            codes: segment.codes.view(segment.faces())?,
             graph: segment.graph.as_ref().map(|graph| graph.view()),
             faces,
             passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
             wanted: request.query.wanted(),
-        })
+            plan: Plan::Exhaustive,
+        };
+        searcher.plan = searcher.choose();
+        Ok(searcher)
     }
 
-    /// Whether every probe is answered by scoring all faces that pass.
-    pub(super) fn scans_all(&self) -> bool {
-        self.first_beam().is_none()
+    pub(super) fn plan(&self) -> Plan {
+        self.plan
     }
 
-    /// The beam to begin with, or `None` where scoring all that pass is the plan.
-    fn first_beam(&self) -> Option<usize> {
+    fn choose(&self) -> Plan {
         let query = self.request.query;
-        let graph = self.graph.as_ref()?;
-        if query.exhaustive {
-            return None;
+        if let Some(plan) = query.planned {
+            return plan;
         }
-        let keep = self.keep(query.beam.unwrap_or(DEFAULT_BEAM));
-        // A beam that was asked for is walked in any gallery, but never where fewer pass a filter
-        // than it would read: the scan of those is exact and cheaper.
-        let free_choice = query.beam.is_none() || self.request.selection.is_some();
-        (!free_choice || self.walk_costs_less(graph, keep)).then_some(keep)
+        if query.exhaustive {
+            return Plan::Exhaustive;
+        }
+        let filtered = self.request.selection.is_some();
+        if let Some(beam) = query.beam {
+            // A beam that was asked for is walked in any gallery, but never where few pass a
+            // filter: scoring those is exact and cheaper.
+            return if filtered && self.passing <= FEW {
+                Plan::Exhaustive
+            } else {
+                Plan::Walk { beam }
+            };
+        }
+        let scan = |share| Plan::Scan { share, keep: SCAN_KEEP, confidence: SCAN_CONFIDENCE };
+        if let Some(share) = query.share {
+            return scan(share);
+        }
+        let hit_rate = query.hit_rate.unwrap_or(DEFAULT_HIT_RATE);
+        if self.passing <= FEW || hit_rate >= 1.0 {
+            return Plan::Exhaustive;
+        }
+        if self.wanted == usize::MAX {
+            return scan(1.0);
+        }
+        let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
+        match promise.plan(self.keep(0), hit_rate, filtered) {
+            Some(rung) => rung.plan,
+            None => Plan::Exhaustive,
+        }
     }
 
-    /// Candidates to keep for a beam of this width: no fewer than are wanted.
-    fn keep(&self, beam: usize) -> usize {
-        let wanted = if self.wanted == usize::MAX { 0 } else { self.wanted };
+    /// Candidates to end with: no fewer than are wanted, and one more where the face searched for
+    /// is among them.
+    fn keep(&self, least: usize) -> usize {
         let itself = usize::from(self.request.without.is_some());
-        beam.max(wanted.saturating_add(itself)).min(self.faces.max(1))
-    }
-
-    fn walk_costs_less(&self, graph: &GraphView<'_>, keep: usize) -> bool {
-        let reads = self.width(keep) as f64 * graph.degree as f64 / 2.0;
-        reads * SCATTER < self.passing as f64
+        let wanted = if self.wanted == usize::MAX { 0 } else { self.wanted };
+        least.max(wanted.saturating_add(itself)).min(self.faces.max(1))
     }
 
     /// The beam it takes to keep this many that pass.
@@ -85,48 +120,182 @@ impl<'g, 'q> Searcher<'g, 'q> {
         ((keep as f64 / share) as usize).clamp(keep, self.faces.max(keep))
     }
 
-    /// Answers one probe.
-    pub(super) fn search(&self, scores: &impl Scores) -> Result<Matches<'g>, SearchError> {
-        let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
-        let (Some(mut keep), Some(graph)) = (self.first_beam(), &self.graph) else {
-            return self.exhaustive(scores, counters);
-        };
-        loop {
-            let found = self.gallery.0.scratch.with(|scratch| {
-                let width = self.width(keep);
-                let selection = self.request.selection.as_deref();
-                let ask = Walk { width, selection: selection.map(|found| (found, keep)) };
-                counters.plan = Plan::Walk { beam: width };
-                let stop = &self.request.query.stop;
-                walk(graph, scores, ask, stop, scratch, &mut counters)?;
-                let beam = if selection.is_some() { &scratch.passing } else { &scratch.beam };
-                self.finish(beam.candidates(), beam.candidates().len() < keep)
-            })?;
-            if let Some(found) = found {
-                return Ok(Matches { found, counters });
+    /// The plan after one that left the question open.
+    fn wider(&self, plan: Plan) -> Plan {
+        match plan {
+            Plan::Walk { beam } => {
+                let beam = self.keep(beam).saturating_mul(WIDEN);
+                if self.width(beam) < self.faces / WIDEN {
+                    Plan::Walk { beam }
+                } else {
+                    Plan::Exhaustive
+                }
             }
-            keep = keep.saturating_mul(WIDEN);
-            if !self.walk_costs_less(graph, keep) {
-                return self.exhaustive(scores, counters);
+            Plan::Scan { share, keep, confidence } => {
+                let keep = keep.saturating_mul(WIDEN * WIDEN);
+                if keep.saturating_mul(self.wanted) < self.faces / WIDEN {
+                    Plan::Scan { share, keep, confidence }
+                } else {
+                    Plan::Exhaustive
+                }
             }
+            Plan::Exhaustive => Plan::Exhaustive,
         }
+    }
+
+    /// Answers one probe.
+    pub(super) fn search(&self, probe: &[f32]) -> Result<Matches<'g>, SearchError> {
+        let begun = Instant::now();
+        let exact = Exact::new(probe, self.gallery.0.segment.vectors());
+        let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
+        let mut found = None;
+        if self.plan != Plan::Exhaustive {
+            found = self.gallery.0.scratch.with(|scratch| {
+                let CodesView { space, shape, .. } = self.codes;
+                scratch.probe.set(space, &Kernels::best(), probe, shape);
+                let mut plan = self.plan;
+                while plan != Plan::Exhaustive {
+                    counters.plan = plan;
+                    let found = match plan {
+                        Plan::Walk { beam } => self.walk(beam, &exact, scratch, &mut counters)?,
+                        _ => self.scan_alone(plan, &exact, scratch, &mut counters)?,
+                    };
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    plan = self.wider(plan);
+                }
+                Ok::<_, SearchError>(None)
+            })?;
+        }
+        let mut matches = match found {
+            Some(found) => Matches { found, counters },
+            None => self.exhaustive(&exact, counters)?,
+        };
+        matches.counters.elapsed = begun.elapsed();
+        Ok(matches)
+    }
+
+    fn walk(
+        &self,
+        beam: usize,
+        exact: &Exact<'_>,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Some(graph) = &self.graph else { return Ok(None) };
+        let keep = self.keep(beam);
+        let selection = self.request.selection.as_deref();
+        let ask = Walk { width: self.width(keep), selection: selection.map(|found| (found, keep)) };
+        counters.plan = Plan::Walk { beam: ask.width };
+        let Scratch { probe, steps, found, .. } = scratch;
+        let coded = Coded::new(probe, self.codes);
+        let mut trace = Trace::default();
+        walk(graph, &coded, ask, &self.request.query.stop, steps, &mut trace)?;
+        counters.hops += trace.hops;
+        counters.codes_read += trace.scored;
+        counters.bytes_read += trace.hops * graph.degree as u64 * 4
+            + trace.scored * self.codes.shape.row_bytes() as u64;
+        let beam = if selection.is_some() { &steps.passing } else { &steps.beam };
+        let candidates = beam.candidates();
+        let all = candidates.len() < keep;
+        self.decide(candidates, all, &coded, exact, WALK_CONFIDENCE, found, counters)
+    }
+
+    fn scan_alone(
+        &self,
+        plan: Plan,
+        exact: &Exact<'_>,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Scratch { probe, sift, found, .. } = scratch;
+        let coded = Coded::new(probe, self.codes);
+        let sieve = self.sieve(plan);
+        let stretches = self.stretches(plan);
+        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
+        scan(&mut [(coded, sift)], &sieve, &stretches, selection, stop)?;
+        self.decide_scan(&sieve, sift, &coded, exact, found, counters)
+    }
+
+    /// What a scan keeps.
+    fn sieve(&self, plan: Plan) -> Sieve {
+        let Plan::Scan { keep, confidence, .. } = plan else {
+            return Sieve { keep: 1, at_least: f32::NEG_INFINITY, confidence: SCAN_CONFIDENCE };
+        };
+        let at_least = self.request.query.at_least.unwrap_or(f32::NEG_INFINITY);
+        let keep = match self.wanted {
+            usize::MAX => usize::MAX,
+            _ => self.keep(keep),
+        };
+        Sieve { keep, at_least, confidence }
+    }
+
+    /// The faces a scan looks at.
+    fn stretches(&self, _plan: Plan) -> [Range<u32>; 1] {
+        [0..self.faces as u32]
+    }
+
+    fn decide_scan(
+        &self,
+        sieve: &Sieve,
+        sift: &mut Sift,
+        coded: &Coded<'_>,
+        exact: &Exact<'_>,
+        found: &mut super::scratch::Beam,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Sifted { sketches, codes } = sift.counts;
+        counters.sketches_read += sketches;
+        counters.codes_read += codes;
+        counters.bytes_read += sketches * 16 + codes * self.codes.shape.row_bytes() as u64;
+        let candidates = sift.candidates(sieve);
+        let all = candidates.len() < sieve.keep;
+        self.decide(candidates, all, coded, exact, sieve.confidence, found, counters)
+    }
+
+    /// Turns candidates by estimate into an answer by exact similarity; `None` where more
+    /// candidates are needed. `all` says that there are no more than these.
+    #[allow(clippy::too_many_arguments)]
+    fn decide(
+        &self,
+        candidates: &[Candidate],
+        all: bool,
+        coded: &Coded<'_>,
+        exact: &Exact<'_>,
+        confidence: f32,
+        found: &mut super::scratch::Beam,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let query = self.request.query;
+        // A subject's faces count once, so how many faces it takes is not known before.
+        found.reset(if query.by_subject { usize::MAX } else { self.first_keep() });
+        let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
+        let read = rerank(candidates, coded, exact, least, confidence, found);
+        counters.vectors_read += read;
+        counters.bytes_read += read * exact.vector_bytes();
+        let past_threshold = candidates
+            .last()
+            .is_some_and(|last| last.similarity + confidence * coded.error(last.slot) < least);
+        self.finish(found.candidates(), all || past_threshold)
     }
 
     fn exhaustive(
         &self,
-        scores: &impl Scores,
+        exact: &Exact<'_>,
         mut counters: Counters,
     ) -> Result<Matches<'g>, SearchError> {
         counters.plan = Plan::Exhaustive;
+        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
         let mut keep = self.first_keep();
         loop {
-            let mut probe = [(scores, self.keeper(keep))];
-            scan(&mut probe, self.request.selection.as_deref(), &self.request.query.stop)?;
-            counters.vectors_read += self.passing as u64;
+            let mut probe = [(*exact, self.keeper(keep))];
+            score_all(&mut probe, selection, stop)?;
+            self.count_all(&mut counters, exact);
             if let Some(similarity) = probe[0].1.tied() {
                 probe[0].1 = Keep::AtLeast(similarity, Vec::new());
-                scan(&mut probe, self.request.selection.as_deref(), &self.request.query.stop)?;
-                counters.vectors_read += self.passing as u64;
+                score_all(&mut probe, selection, stop)?;
+                self.count_all(&mut counters, exact);
             }
             let [(_, kept)] = probe;
             let candidates = kept.into_candidates();
@@ -137,37 +306,78 @@ impl<'g, 'q> Searcher<'g, 'q> {
         }
     }
 
+    fn count_all(&self, counters: &mut Counters, exact: &Exact<'_>) {
+        counters.vectors_read += self.passing as u64;
+        counters.bytes_read += self.passing as u64 * exact.vector_bytes();
+    }
+
     /// Answers several probes by one pass over the faces; those it leaves open get their own.
-    pub(super) fn scan<S: Scores>(
-        &self,
-        probes: impl Iterator<Item = S>,
-    ) -> Vec<Result<Matches<'g>, SearchError>> {
-        let begun = std::time::Instant::now();
-        let keep = self.first_keep();
-        let mut probes: Vec<_> = probes.map(|scores| (scores, self.keeper(keep))).collect();
+    pub(super) fn scan_together(&self, probes: &[&[f32]]) -> Vec<Result<Matches<'g>, SearchError>> {
+        if self.plan == Plan::Exhaustive {
+            return self.exhaustive_together(probes);
+        }
+        let begun = Instant::now();
+        let CodesView { space, shape, .. } = self.codes;
+        let mut coded: Vec<CodedProbe> = Vec::with_capacity(probes.len());
+        for probe in probes {
+            let mut set = CodedProbe::default();
+            set.set(space, &Kernels::best(), probe, shape);
+            coded.push(set);
+        }
+        let mut sifts: Vec<Sift> = probes.iter().map(|_| Sift::default()).collect();
+        let mut pairs: Vec<(Coded<'_>, &mut Sift)> =
+            coded.iter().map(|probe| Coded::new(probe, self.codes)).zip(sifts.iter_mut()).collect();
+        let sieve = self.sieve(self.plan);
         let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
-        if let Err(error) = scan(&mut probes, selection, stop) {
-            let again = || match error {
-                SearchError::DeadlinePassed => SearchError::DeadlinePassed,
-                _ => SearchError::Cancelled,
-            };
-            return probes.iter().map(|_| Err(again())).collect();
+        if let Err(error) = scan(&mut pairs, &sieve, &self.stretches(self.plan), selection, stop) {
+            return all_failed(probes.len(), &error);
         }
         let elapsed = begun.elapsed() / probes.len().max(1) as u32;
-        let finish = |(scores, kept): (S, Keep)| {
+        let vectors = self.gallery.0.segment.vectors();
+        let mut found = super::scratch::Beam::default();
+        let mut answer = |probe: &[f32], coded: &CodedProbe, sift: &mut Sift| {
+            let begun = Instant::now();
+            let (exact, coded) = (Exact::new(probe, vectors), Coded::new(coded, self.codes));
             let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
-            counters.vectors_read = self.passing as u64;
+            counters.plan = self.plan;
+            let answer =
+                self.decide_scan(&sieve, sift, &coded, &exact, &mut found, &mut counters)?;
+            let mut matches = match answer {
+                Some(found) => Matches { found, counters },
+                None => self.search(probe)?,
+            };
+            matches.counters.elapsed = elapsed + begun.elapsed();
+            Ok(matches)
+        };
+        let each = probes.iter().zip(&coded).zip(&mut sifts);
+        each.map(|((probe, coded), sift)| answer(probe, coded, sift)).collect()
+    }
+
+    fn exhaustive_together(&self, probes: &[&[f32]]) -> Vec<Result<Matches<'g>, SearchError>> {
+        let begun = Instant::now();
+        let keep = self.first_keep();
+        let vectors = self.gallery.0.segment.vectors();
+        let mut kept: Vec<_> =
+            probes.iter().map(|probe| (Exact::new(probe, vectors), self.keeper(keep))).collect();
+        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
+        if let Err(error) = score_all(&mut kept, selection, stop) {
+            return all_failed(probes.len(), &error);
+        }
+        let elapsed = begun.elapsed() / probes.len().max(1) as u32;
+        let finish = |(exact, kept): (Exact<'_>, Keep)| {
+            let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
+            self.count_all(&mut counters, &exact);
             counters.elapsed = elapsed;
             if kept.tied().is_some() {
-                return self.exhaustive(&scores, counters);
+                return self.exhaustive(&exact, counters);
             }
             let candidates = kept.into_candidates();
             match self.finish(&candidates, self.saw_all(keep, candidates.len()))? {
                 Some(found) => Ok(Matches { found, counters }),
-                None => self.exhaustive(&scores, counters),
+                None => self.exhaustive(&exact, counters),
             }
         };
-        probes.into_iter().map(finish).collect()
+        kept.into_iter().map(finish).collect()
     }
 
     /// How many to keep of a first pass over all faces.
@@ -246,4 +456,13 @@ impl<'g, 'q> Searcher<'g, 'q> {
         found.truncate(self.wanted);
         Ok(Some(found))
     }
+}
+
+/// The same error for every probe of a pass that failed.
+fn all_failed<'g>(probes: usize, error: &SearchError) -> Vec<Result<Matches<'g>, SearchError>> {
+    let again = |_| match error {
+        SearchError::DeadlinePassed => Err(SearchError::DeadlinePassed),
+        _ => Err(SearchError::Cancelled),
+    };
+    (0..probes).map(again).collect()
 }

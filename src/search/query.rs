@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::SearchError;
 use super::filter::Filter;
 use super::scratch::Candidate;
@@ -12,6 +14,8 @@ use crate::{Cancel, FaceId, Gallery};
 
 /// Faces returned where neither a number nor a threshold is asked for.
 pub const DEFAULT_TOP: usize = 10;
+/// The hit rate that is kept where none is asked for.
+pub const DEFAULT_HIT_RATE: f64 = 0.99;
 
 /// How to search: how many faces, how alike, which of them, and by which plan.
 ///
@@ -28,7 +32,10 @@ pub struct Query {
     pub(crate) top: Option<usize>,
     pub(crate) at_least: Option<f32>,
     pub(crate) beam: Option<usize>,
+    pub(crate) share: Option<f64>,
+    pub(crate) hit_rate: Option<f64>,
     pub(crate) exhaustive: bool,
+    pub(crate) planned: Option<Plan>,
     pub(crate) by_subject: bool,
     pub(crate) filters: Vec<Filter>,
     pub(crate) model: Option<String>,
@@ -55,6 +62,15 @@ impl Query {
         self
     }
 
+    /// The share of a person's faces that must be found, of those that scoring every face would
+    /// find; in (0, 1], 0.99 unless said. The cheapest plan is taken that kept it when the gallery
+    /// was built and measured.
+    #[must_use]
+    pub fn hit_rate(mut self, rate: f64) -> Self {
+        self.hit_rate = Some(rate);
+        self
+    }
+
     /// Walks the graph with a beam of this width: wider finds more and takes longer; at least 1.
     #[must_use]
     pub fn beam(mut self, width: usize) -> Self {
@@ -62,10 +78,24 @@ impl Query {
         self
     }
 
-    /// Scores every face instead of walking the graph.
+    /// Scans the codes of this share of the faces, the most promising first; in (0, 1].
+    #[must_use]
+    pub fn share(mut self, share: f64) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// Scores every face by its vector, which misses nothing.
     #[must_use]
     pub fn exhaustive(mut self) -> Self {
         self.exhaustive = true;
+        self
+    }
+
+    /// Searches by this plan and no other.
+    #[cfg(feature = "build")]
+    pub(crate) fn planned(mut self, plan: Plan) -> Self {
+        self.planned = Some(plan);
         self
     }
 
@@ -111,6 +141,12 @@ impl Query {
         if self.beam == Some(0) {
             return Err(SearchError::BeamZero);
         }
+        if let Some(rate) = self.hit_rate.filter(|&rate| !(rate > 0.0 && rate <= 1.0)) {
+            return Err(SearchError::HitRate(rate));
+        }
+        if let Some(share) = self.share.filter(|&share| !(share > 0.0 && share <= 1.0)) {
+            return Err(SearchError::Share(share));
+        }
         match self.at_least {
             Some(threshold) if !(-1.0..=1.0).contains(&threshold) => {
                 Err(SearchError::Threshold(threshold))
@@ -129,8 +165,9 @@ impl Query {
     }
 }
 
-/// How a search was carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a search is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "way")]
 #[non_exhaustive]
 pub enum Plan {
     /// A walk of the graph.
@@ -138,20 +175,35 @@ pub enum Plan {
         /// Width of the beam.
         beam: usize,
     },
-    /// Every face (that passes the filters) was scored.
+    /// A scan of sketches and codes.
+    Scan {
+        /// Share of the faces whose sketches are read, in (0, 1].
+        share: f64,
+        /// Candidates kept by estimate.
+        keep: usize,
+        /// Standard deviations of a sketch's and a code's error that are allowed for.
+        confidence: f32,
+    },
+    /// Every face (that passes the filters) is scored by its vector.
     Exhaustive,
 }
 
 /// What one search did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {
     /// The plan that gave the answer.
     pub plan: Plan,
     /// Neighbour lists read.
     pub hops: u64,
+    /// Sketches read.
+    pub sketches_read: u64,
+    /// Codes read.
+    pub codes_read: u64,
     /// Vectors read and scored.
     pub vectors_read: u64,
+    /// Bytes of neighbour lists, sketches, codes and vectors together.
+    pub bytes_read: u64,
     /// Faces that passed the filters; all of the gallery without any.
     pub passing: u64,
     /// Time the search took.
@@ -163,7 +215,10 @@ impl Default for Counters {
         Self {
             plan: Plan::Exhaustive,
             hops: 0,
+            sketches_read: 0,
+            codes_read: 0,
             vectors_read: 0,
+            bytes_read: 0,
             passing: 0,
             elapsed: Duration::ZERO,
         }
@@ -191,6 +246,11 @@ impl<'g> Match<'g> {
             // Rounding may carry a cosine past 1, which no reader expects.
             similarity: candidate.similarity.clamp(-1.0, 1.0),
         }
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// What is known of the face.

@@ -3,8 +3,12 @@
 //! After the first few searches nothing here allocates. Sizes follow the width of the beam, never
 //! the number of faces: a byte a face would be a gigabyte a search at a billion.
 
+use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use super::scan::Sift;
+use super::walk::Steps;
+use crate::codes::CodedProbe;
 use crate::gallery::format::NONE;
 
 /// A face and its similarity with the probe.
@@ -15,6 +19,11 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// The order of candidates: by similarity, then by slot, so that it is total.
+    pub(super) fn by_similarity(a: &Self, b: &Self) -> Ordering {
+        b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot))
+    }
+
     /// Whether it comes before another: by similarity, then by slot, so that the order is total.
     #[inline]
     fn before(&self, other: &Self) -> bool {
@@ -163,10 +172,12 @@ impl Visited {
 /// Everything one search writes to.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) beam: Beam,
-    pub(crate) passing: Beam,
-    pub(crate) visited: Visited,
-    pub(crate) fresh: Vec<u32>,
+    /// The probe in the gallery's space.
+    pub(super) probe: CodedProbe,
+    pub(super) steps: Steps,
+    pub(super) sift: Sift,
+    /// Candidates with their exact similarities.
+    pub(super) found: Beam,
 }
 
 /// Scratches at rest; a search takes one and puts it back.

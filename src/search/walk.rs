@@ -5,9 +5,8 @@
 //! from where the descent ends and from the entry point: every face is reachable from the entry
 //! point on layer 0, so a beam as wide as the gallery finds every face.
 
-use super::Counters;
 use super::SearchError;
-use super::scratch::{Candidate, Scratch};
+use super::scratch::{Beam, Candidate, Visited};
 use super::selection::Selection;
 use super::stop::Stop;
 use crate::gallery::graph::GraphView;
@@ -18,30 +17,23 @@ const HOPS_BETWEEN_LOOKS: u64 = 32;
 
 /// How the walk sees the faces: their similarity with the probe, and a way to ask for one early.
 pub(crate) trait Scores {
-    /// Similarity of the probe with a face; a slot that is not there is worse than any.
-    fn similarity(&self, slot: u32) -> f32;
-
-    /// Asks the processor to fetch what [`similarity`](Self::similarity) will read.
-    fn prefetch(&self, slot: u32);
-
     /// Number of faces.
     fn faces(&self) -> u32;
+
+    /// Asks the processor to fetch what scoring a face will read.
+    fn prefetch(&self, slot: u32);
+
+    /// Similarities of the probe with faces, in their order; a slot that is not there is worse
+    /// than any.
+    fn score(&self, slots: &[u32], scored: &mut Scored);
 }
 
-impl<S: Scores + ?Sized> Scores for &S {
-    #[inline]
-    fn similarity(&self, slot: u32) -> f32 {
-        (**self).similarity(slot)
-    }
-
-    #[inline]
-    fn prefetch(&self, slot: u32) {
-        (**self).prefetch(slot);
-    }
-
-    fn faces(&self) -> u32 {
-        (**self).faces()
-    }
+/// What scoring writes to.
+#[derive(Debug, Default)]
+pub(crate) struct Scored {
+    /// Sums that similarities are made of.
+    pub(crate) sums: Vec<i32>,
+    pub(crate) similarities: Vec<f32>,
 }
 
 /// What a walk is asked for.
@@ -53,17 +45,36 @@ pub(crate) struct Walk<'a> {
     pub(crate) selection: Option<(&'a Selection, usize)>,
 }
 
-/// Walks; afterwards `scratch.beam` (or `scratch.passing`, with a selection) holds what was found.
+/// What a walk did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Trace {
+    /// Neighbour lists read.
+    pub(crate) hops: u64,
+    /// Faces scored.
+    pub(crate) scored: u64,
+}
+
+/// What a walk writes to.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    pub(crate) beam: Beam,
+    pub(crate) passing: Beam,
+    visited: Visited,
+    fresh: Vec<u32>,
+    scored: Scored,
+}
+
+/// Walks; afterwards `steps.beam` (or `steps.passing`, with a selection) holds what was found.
 pub(crate) fn walk(
     graph: &GraphView<'_>,
     scores: &impl Scores,
     ask: Walk<'_>,
     stop: &Stop,
-    scratch: &mut Scratch,
-    counters: &mut Counters,
+    steps: &mut Steps,
+    counters: &mut Trace,
 ) -> Result<(), SearchError> {
     stop.check()?;
-    let Scratch { beam, passing, visited, fresh } = scratch;
+    let Steps { beam, passing, visited, fresh, scored } = steps;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
     // A beam of w looks behind about w faces, and half of what they link to is new.
@@ -71,26 +82,32 @@ pub(crate) fn walk(
     if scores.faces() == 0 {
         return Ok(());
     }
-    let mut meet = |candidate: Candidate, beam: &mut super::scratch::Beam| {
-        if candidate.similarity >= beam.floor() {
-            beam.insert(candidate);
-        }
-        if let Some((selection, _)) = ask.selection
-            && candidate.similarity >= passing.floor()
-            && selection.contains(candidate.slot)
-        {
-            passing.insert(candidate);
+    let meet = |slots: &[u32], scored: &Scored, beam: &mut Beam, passing: &mut Beam| {
+        for (&slot, &similarity) in slots.iter().zip(&scored.similarities) {
+            let candidate = Candidate { similarity, slot };
+            if similarity >= beam.floor() {
+                beam.insert(candidate);
+            }
+            if let Some((selection, _)) = ask.selection
+                && similarity >= passing.floor()
+                && selection.contains(slot)
+            {
+                passing.insert(candidate);
+            }
         }
     };
-    let start = descend(graph, scores, stop, counters)?;
-    visited.insert(start.slot);
-    meet(start, beam);
-    if start.slot != graph.entry && visited.insert(graph.entry) {
-        counters.vectors_read += 1;
-        let similarity = scores.similarity(graph.entry);
-        meet(Candidate { similarity, slot: graph.entry }, beam);
+    let start = descend(graph, scores, stop, fresh, scored, counters)?;
+    fresh.clear();
+    for slot in [start, graph.entry] {
+        if visited.insert(slot) {
+            fresh.push(slot);
+        }
     }
-    while let Some(candidate) = beam.next() {
+    loop {
+        counters.scored += fresh.len() as u64;
+        scores.score(fresh, scored);
+        meet(fresh, scored, beam, passing);
+        let Some(candidate) = beam.next() else { return Ok(()) };
         counters.hops += 1;
         if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
             stop.check()?;
@@ -98,6 +115,7 @@ pub(crate) fn walk(
         fresh.clear();
         for &slot in graph.neighbours(candidate.slot) {
             if slot < scores.faces() && visited.insert(slot) {
+                scores.prefetch(slot);
                 fresh.push(slot);
             }
         }
@@ -105,33 +123,22 @@ pub(crate) fn walk(
             // Its list is needed soon unless something better turns up here.
             prefetch(graph.neighbours_raw(next.slot), usize::MAX);
         }
-        for &slot in fresh.iter().take(AHEAD) {
-            scores.prefetch(slot);
-        }
-        for (i, &slot) in fresh.iter().enumerate() {
-            if let Some(&later) = fresh.get(i + AHEAD) {
-                scores.prefetch(later);
-            }
-            let similarity = scores.similarity(slot);
-            meet(Candidate { similarity, slot }, beam);
-        }
-        counters.vectors_read += fresh.len() as u64;
     }
-    Ok(())
 }
-
-/// Vectors on their way while one is computed.
-const AHEAD: usize = 4;
 
 /// Greedy search down the upper layers; the best face found, to begin layer 0 with.
 fn descend(
     graph: &GraphView<'_>,
     scores: &impl Scores,
     stop: &Stop,
-    counters: &mut Counters,
-) -> Result<Candidate, SearchError> {
-    let mut best = Candidate { similarity: scores.similarity(graph.entry), slot: graph.entry };
-    counters.vectors_read += 1;
+    fresh: &mut Vec<u32>,
+    scored: &mut Scored,
+    counters: &mut Trace,
+) -> Result<u32, SearchError> {
+    scores.score(&[graph.entry], scored);
+    counters.scored += 1;
+    let mut best = graph.entry;
+    let mut floor = scored.similarities.first().copied().unwrap_or(f32::NEG_INFINITY);
     // The entry point is the first node of the highest layer.
     let mut place = 0;
     for layer in graph.upper.iter().rev() {
@@ -140,23 +147,25 @@ fn descend(
             if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
                 stop.check()?;
             }
+            let neighbours = graph.upper_neighbours(layer.start + place);
+            let slot = |&neighbour: &u32| graph.slots.get(place_in(layer, neighbour)?).copied();
+            fresh.clear();
+            fresh.extend(neighbours.iter().filter_map(slot));
+            // A place that leads nowhere would shift what follows it; only damage makes one.
+            if fresh.len() < neighbours.len() {
+                break;
+            }
+            counters.scored += fresh.len() as u64;
+            scores.score(fresh, scored);
             let mut better = None;
-            for &neighbour in graph.upper_neighbours(layer.start + place) {
-                let Some(at) = place_in(layer, neighbour) else {
-                    continue;
-                };
-                let Some(&slot) = graph.slots.get(at) else {
-                    continue;
-                };
-                counters.vectors_read += 1;
-                let similarity = scores.similarity(slot);
-                if similarity > best.similarity {
-                    best = Candidate { similarity, slot };
-                    better = Some(neighbour as usize);
+            for (at, &similarity) in scored.similarities.iter().enumerate() {
+                if similarity > floor {
+                    floor = similarity;
+                    better = Some(at);
                 }
             }
             match better {
-                Some(found) => place = found,
+                Some(at) => (best, place) = (fresh[at], neighbours[at] as usize),
                 None => break,
             }
         }

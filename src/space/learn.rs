@@ -253,7 +253,7 @@ impl<'a> Pairs<'a> {
         let kernels = Kernels::best();
         let coded = self.faces.par_chunks(256).flat_map(|faces| coded(faces, shape, space));
         let coded: Vec<Coded> = coded.collect();
-        let squares = self.probes.par_iter().map_init(CodedProbe::new, |probe, pairs| {
+        let squares = self.probes.par_iter().map_init(CodedProbe::default, |probe, pairs| {
             probe.set(space, &kernels, pairs.probe, shape);
             let square = |&(face, similarity): &(usize, f32)| {
                 let face = &coded[face];

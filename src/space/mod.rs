@@ -4,7 +4,6 @@
 //! matter, turned at random so that every one of them matters alike. R has orthonormal rows where
 //! dimensions are left out, orthonormal columns where there are more than the embedding has; in both
 //! cases <q, x> ~ <q, mu> + <mu, x - mu> + <R (q - mu), R (x - mu)>, exactly so in the second.
-#![allow(dead_code, unused_imports)]
 
 #[cfg(feature = "build")]
 mod basis;
@@ -19,7 +18,7 @@ mod tests;
 use crate::kernels::Kernels;
 
 #[cfg(feature = "build")]
-pub(crate) use learn::{Learned, ShapeError, learn};
+pub(crate) use learn::learn;
 
 /// A gallery's mean and the matrix R.
 #[derive(Clone, Debug)]

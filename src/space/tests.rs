@@ -183,7 +183,7 @@ fn fresh(learned: &Learned, faces: &[f32], probes: &[f32]) -> Fresh {
             (levels, factors(&row, shape))
         })
         .collect();
-    let mut probe = CodedProbe::new();
+    let mut probe = CodedProbe::default();
     let (mut all, mut near, mut within) = (Vec::new(), Vec::new(), [0.0; 3]);
     for q in probes.chunks_exact(space.dims()) {
         probe.set(space, &kernels, q, shape);

@@ -1,0 +1,151 @@
+//! The step from vectors to the graph, and to what the finished gallery promises.
+//!
+//! In come the coded faces; out go `graph.bin` and a [`Promise`]. The faces that the promise is
+//! measured with are linked last, after the walks were measured without them.
+
+use std::collections::HashSet;
+
+use hnsw_rs::anndists::dist::Distance;
+use hnsw_rs::prelude::Hnsw;
+
+use super::faces::Ingested;
+use super::place::{Measured, Place};
+use super::promise::{Measuring, Sample};
+use super::{Build, BuildError, Builder, VectorFile};
+use crate::gallery::segment::Vectors;
+use crate::gallery::{CodesInfo, GraphInfo};
+use crate::graph::{self, Graph, GraphParams};
+use crate::search::{FEW, Promise};
+use crate::{Cancel, Gallery, Progress};
+
+/// What is to be linked.
+pub(super) struct LinkJob<'a> {
+    vectors: Vectors<'a>,
+    dims: usize,
+    /// Faces that are linked after all others.
+    last: &'a HashSet<u32>,
+    /// What to do with the graph of the others.
+    pause: &'a mut dyn FnMut(Graph) -> Result<(), BuildError>,
+}
+
+impl LinkJob<'_> {
+    /// Links the faces; `None` once cancelled.
+    pub(super) fn link(
+        self,
+        params: &GraphParams,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Option<Graph>, BuildError> {
+        let Self { vectors, dims, last, pause } = self;
+        graph::build(vectors, dims, params, last, pause, progress, cancel)
+    }
+
+    /// Takes over an index that was made elsewhere; `None` where it is not of these faces.
+    pub(super) fn take_over<D: Distance<f32> + Send + Sync>(
+        self,
+        index: &Hnsw<'_, f32, D>,
+        params: &GraphParams,
+    ) -> Option<Graph> {
+        let faces = self.vectors.faces(self.dims) as usize;
+        graph::has_ids_to(index, faces).then(|| graph::export(index, faces, params))
+    }
+}
+
+/// The step, described.
+pub(super) struct Linking<'a> {
+    pub(super) build: &'a Build,
+    pub(super) place: &'a Place,
+    pub(super) ingested: Ingested,
+    pub(super) codes: &'a CodesInfo,
+}
+
+impl Linking<'_> {
+    /// Links the faces and measures the gallery. `holds_out` says whether `link` can link some of
+    /// them last.
+    pub(super) fn run(
+        &self,
+        link: &dyn Fn(LinkJob<'_>) -> Result<Option<Graph>, BuildError>,
+        holds_out: bool,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Measured, BuildError> {
+        let linked = self.build.builder != Builder::None;
+        let measured = self.ingested.counts.enrolled > FEW as u64;
+        let mut sample = None;
+        if measured {
+            let gallery = self.provisional(None)?;
+            let mut drawn = Sample::draw(&gallery, self.build.params.seed(), holds_out)?;
+            drawn.find_exact(&gallery, progress, cancel)?;
+            sample = Some(drawn);
+        }
+        let mut measuring = sample.as_ref().map(|sample| Measuring::new(sample, cancel));
+        if let Some(measuring) = &mut measuring {
+            measuring.scans(&self.provisional(None)?, progress)?;
+        }
+        let mut info = None;
+        if linked {
+            let last = sample.as_ref().map(Sample::held_out).unwrap_or_default();
+            let mut pause = |graph: Graph| {
+                let info = self.store(graph, &last, progress, cancel)?;
+                match &mut measuring {
+                    Some(measuring) => {
+                        Ok(measuring.walks(&self.provisional(Some(info))?, progress)?)
+                    }
+                    None => Ok(()),
+                }
+            };
+            let file = VectorFile::open(&self.place.segment(), self.build.vectors, self.ingested)?;
+            let (vectors, dims) = (file.vectors(), self.ingested.dims);
+            let job = LinkJob { vectors, dims, last: &last, pause: &mut pause };
+            let graph = match link(job)? {
+                Some(graph) => graph,
+                None if cancel.is_cancelled() => return Err(BuildError::Cancelled),
+                None => {
+                    return Err(BuildError::OtherIndex { faces: self.ingested.counts.enrolled });
+                }
+            };
+            let stored = self.store(graph, &HashSet::new(), progress, cancel)?;
+            if last.is_empty()
+                && let Some(measuring) = &mut measuring
+            {
+                measuring.walks(&self.provisional(Some(stored.clone()))?, progress)?;
+            }
+            info = Some(stored);
+        }
+        let promise: Option<Promise> = measuring.map(Measuring::promise);
+        Ok(Measured { graph: info, promise })
+    }
+
+    /// The gallery as far as it is built.
+    fn provisional(&self, graph: Option<GraphInfo>) -> Result<Gallery, BuildError> {
+        let measured = Measured { graph, promise: None };
+        let catalogue = self.build.catalogue(self.ingested, self.codes.clone(), measured);
+        catalogue.write(self.place.folder())?;
+        Ok(Gallery::open(self.place.folder())?)
+    }
+
+    /// Makes every face reachable, but for those left out, and writes the graph.
+    fn store(
+        &self,
+        mut graph: Graph,
+        left_out: &HashSet<u32>,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<GraphInfo, BuildError> {
+        let (segment, dims) = (self.place.segment(), self.ingested.dims);
+        let file = VectorFile::open(&segment, self.build.vectors, self.ingested)?;
+        let reached = graph::link_in(&mut graph, left_out, file.vectors(), dims, progress, cancel)
+            .ok_or(BuildError::Cancelled)?;
+        graph::store(&graph, &segment, dims)?;
+        let params = &self.build.params;
+        Ok(GraphInfo {
+            builder: "hnsw-rs".to_owned(),
+            m: params.m(),
+            ef_construction: params.ef_construction(),
+            seed: params.seed(),
+            upper_layers: graph.upper.len(),
+            unreachable_before: reached.before,
+            unreachable_after: reached.after,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! The mapped codes: the space, a row a face, and the sketches of 64 faces a block.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::GalleryError;
+use super::format::Section;
+use super::segment::BinaryFile;
+use crate::codes::{Shape, SketchScale};
+use crate::kernels::sketches::{self, BLOCK_BYTES};
+use crate::space::Space;
+
+/// Faces in a block of sketches.
+pub(crate) const BLOCK_FACES: u32 = sketches::BLOCK_FACES as u32;
+
+/// Codes on disk.
+#[derive(Debug)]
+pub(crate) struct CodeFile {
+    file: BinaryFile,
+    shape: Shape,
+    scale: SketchScale,
+    dims: usize,
+    mean: Range<usize>,
+    matrix: Range<usize>,
+    rows: Range<usize>,
+    sketches: Range<usize>,
+    /// Read when the first probe needs it.
+    space: OnceLock<Option<Space>>,
+}
+
+/// Codes as a search sees them: slices of the mapped file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CodesView<'a> {
+    pub(crate) faces: u32,
+    pub(crate) shape: Shape,
+    pub(crate) scale: SketchScale,
+    pub(crate) space: &'a Space,
+    /// A code and its factors a face.
+    pub(crate) rows: &'a [u8],
+    /// Whole blocks; the places after the last face are zero.
+    pub(crate) sketches: &'a [u8],
+}
+
+impl CodeFile {
+    pub(crate) fn open(file: BinaryFile, faces: u64, dims: usize) -> Result<Self, GalleryError> {
+        let params = file.range::<u32>(Section::CodeParams, Some(4))?;
+        let shape = match file.items::<u32>(&params) {
+            &[bits, bytes, ..] => Shape::new(bits, bytes as usize),
+            _ => None,
+        };
+        let Some(shape) = shape else {
+            return Err(GalleryError::damaged(
+                file.path(),
+                "the shape of its codes is unknown".to_owned(),
+            ));
+        };
+        let scale = file.range::<f32>(Section::SketchScale, Some(4))?;
+        let scale = match file.items::<f32>(&scale) {
+            &[gain, bias, error, spread] => SketchScale { gain, bias, error, spread },
+            _ => SketchScale::default(),
+        };
+        let values = (dims as u64).checked_mul(shape.dims() as u64);
+        let rows = faces.checked_mul(shape.row_bytes() as u64);
+        let blocks = faces.div_ceil(u64::from(BLOCK_FACES)) * BLOCK_BYTES as u64;
+        Ok(Self {
+            shape,
+            scale,
+            dims,
+            mean: file.range::<f32>(Section::SpaceMean, Some(dims as u64))?,
+            matrix: file.range::<f32>(Section::SpaceMatrix, values)?,
+            rows: file.range::<u8>(Section::Codes, rows)?,
+            sketches: file.range::<u8>(Section::Sketches, Some(blocks))?,
+            file,
+            space: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn view(&self, faces: u32) -> Result<CodesView<'_>, GalleryError> {
+        let read = || {
+            let (mean, matrix) = (self.file.items(&self.mean), self.file.items(&self.matrix));
+            Space::from_parts(self.dims, self.shape.dims(), mean.to_vec(), matrix.to_vec())
+        };
+        let Some(space) = self.space.get_or_init(read) else {
+            return Err(GalleryError::damaged(
+                self.file.path(),
+                "its space holds no numbers".to_owned(),
+            ));
+        };
+        Ok(CodesView {
+            faces,
+            shape: self.shape,
+            scale: self.scale,
+            space,
+            rows: self.file.items(&self.rows),
+            sketches: self.file.items(&self.sketches),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! The promise: which plan keeps which hit rate on this gallery, as measured when it was built.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "build")]
+use super::query::Counters;
+use super::query::Plan;
+
+/// The numbers of faces asked for that hit rates are measured at; another takes the next of them.
+#[cfg(feature = "build")]
+pub(crate) const PROMISED: [usize; 3] = [1, 10, 100];
+
+/// What plans deliver on a gallery.
+///
+/// Measured with faces that were left out of the graph for it, and with made-up mates of people who
+/// have but one photo. Hit rates count the mates within the exact top k, found by scoring every
+/// face.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Promise {
+    /// Probes of people in the gallery.
+    pub mated: usize,
+    /// How many of them are made up: disturbed copies of a face.
+    pub made_up: usize,
+    /// Probes of nobody.
+    pub non_mated: usize,
+    /// Whether subjects were unknown, so that what mates look like had to be assumed.
+    pub estimated: bool,
+    /// One for each number of faces asked for.
+    pub ladders: Vec<Ladder>,
+}
+
+/// What plans deliver at one number of faces asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Ladder {
+    /// Faces asked for a probe.
+    pub k: usize,
+    /// Mates within the exact top k of all probes together.
+    pub mates: u64,
+    /// The plans that no other beats in both hit rate and cost, the cheapest first.
+    pub rungs: Vec<Rung>,
+}
+
+/// What one plan delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Rung {
+    /// The plan.
+    pub plan: Plan,
+    /// Hit rate, in \[0, 1\].
+    pub hit_rate: f64,
+    /// The hit rate's lower 95 % bound (one-sided).
+    pub at_least: f64,
+    /// Means a probe of somebody in the gallery.
+    pub mated: Reads,
+    /// Means a probe of nobody.
+    pub non_mated: Reads,
+}
+
+/// What searches read, means a probe. Times would differ from one run to the next; these do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Reads {
+    /// Neighbour lists.
+    pub hops: f64,
+    /// Sketches.
+    pub sketches: f64,
+    /// Codes.
+    pub codes: f64,
+    /// Vectors.
+    pub vectors: f64,
+}
+
+impl Reads {
+    /// Microseconds that the reads take, roughly: measured on one core of a 2023 server processor
+    /// at 512 dimensions. Good for choosing between plans.
+    pub fn microseconds(&self) -> f64 {
+        const HOP: f64 = 0.12;
+        const SKETCH: f64 = 0.000_45;
+        const CODE: f64 = 0.008;
+        const VECTOR: f64 = 0.2;
+        self.hops * HOP + self.sketches * SKETCH + self.codes * CODE + self.vectors * VECTOR
+    }
+
+    /// Adds one search to sums.
+    #[cfg(feature = "build")]
+    pub(crate) fn add(&mut self, counters: &Counters) {
+        self.hops += counters.hops as f64;
+        self.sketches += counters.sketches_read as f64;
+        self.codes += counters.codes_read as f64;
+        self.vectors += counters.vectors_read as f64;
+    }
+
+    /// The mean of sums over this many searches.
+    #[cfg(feature = "build")]
+    pub(crate) fn mean(&self, searches: usize) -> Self {
+        let n = searches.max(1) as f64;
+        Self {
+            hops: self.hops / n,
+            sketches: self.sketches / n,
+            codes: self.codes / n,
+            vectors: self.vectors / n,
+        }
+    }
+}
+
+impl Rung {
+    /// Microseconds a probe, half of them mated.
+    pub fn microseconds(&self) -> f64 {
+        self.mated.microseconds().midpoint(self.non_mated.microseconds())
+    }
+}
+
+impl Promise {
+    /// The cheapest plan that keeps a hit rate where `k` faces are asked for; `None` where none
+    /// that was measured does. With a filter only a scan is known to keep it, as it reads all.
+    pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool) -> Option<&Rung> {
+        let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
+        let whole = |plan| matches!(plan, Plan::Scan { share, .. } if share >= 1.0);
+        let fits = |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || whole(rung.plan));
+        ladder.rungs.iter().find(fits)
+    }
+}

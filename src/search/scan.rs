@@ -1,0 +1,164 @@
+//! The scan: sketches first, then codes, for every face or for the most promising share of them.
+//!
+//! A sketch is 16 bytes a face, so a pass over all of them is quick. Only the faces that the sketch
+//! cannot rule out have their code read; what is found is the best by the codes' estimates, for
+//! the vectors to decide. How sure "rule out" is, is a number of standard deviations, the
+//! confidence: the error of sketch and code is known (Gao & Long, "RaBitQ", 2024).
+//!
+//! Several probes share each stretch of faces, so that it is read from memory once.
+
+use std::ops::Range;
+
+use super::SearchError;
+use super::coded::Coded;
+use super::scratch::Candidate;
+use super::selection::Selection;
+use super::stop::Stop;
+use super::walk::{Scored, Scores};
+use crate::gallery::codes::BLOCK_FACES;
+use crate::kernels::sketches::BLOCK_BYTES;
+
+/// Faces of the first stretch, which nothing is known for yet.
+const FIRST_STRETCH: u32 = 32 * BLOCK_FACES;
+/// Faces of a stretch: 128 KiB of sketches, so that they stay in the second-level cache while the
+/// probes take turns.
+const STRETCH: u32 = 128 * BLOCK_FACES;
+
+/// Candidates gathered at least before the worse of them go.
+const LEAST_KEPT: usize = 64;
+
+/// Which of what a scan sees is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sieve {
+    /// The best this many by estimate.
+    pub(super) keep: usize,
+    /// Only what may be at least this similar.
+    pub(super) at_least: f32,
+    /// Standard deviations of error that are allowed for.
+    pub(super) confidence: f32,
+}
+
+/// What a scan writes to.
+#[derive(Debug, Default)]
+pub(crate) struct Sift {
+    slots: Vec<u32>,
+    scores: Vec<u16>,
+    scored: Scored,
+    /// The best so far, in no order, and some that have yet to be compared with them.
+    kept: Vec<Candidate>,
+    /// The estimate of the last of the best, as far as they were compared.
+    floor: f32,
+    pub(super) counts: Sifted,
+}
+
+/// What a scan read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sifted {
+    pub(super) sketches: u64,
+    pub(super) codes: u64,
+}
+
+impl Sift {
+    fn reset(&mut self) {
+        self.kept.clear();
+        self.floor = f32::NEG_INFINITY;
+        self.counts = Sifted::default();
+    }
+
+    /// Takes a candidate; once there are twice as many as are kept, the worse half goes.
+    #[inline]
+    fn take(&mut self, candidate: Candidate, keep: usize) {
+        self.kept.push(candidate);
+        if self.kept.len() >= keep.saturating_mul(2).max(LEAST_KEPT) {
+            self.drop_worse(keep);
+        }
+    }
+
+    #[cold]
+    fn drop_worse(&mut self, keep: usize) {
+        if self.kept.len() <= keep {
+            return;
+        }
+        let (_, last, _) = self.kept.select_nth_unstable_by(keep - 1, Candidate::by_similarity);
+        self.floor = last.similarity;
+        self.kept.truncate(keep);
+    }
+
+    /// The candidates, best first.
+    pub(super) fn candidates(&mut self, sieve: &Sieve) -> &[Candidate] {
+        self.drop_worse(sieve.keep);
+        self.kept.sort_unstable_by(Candidate::by_similarity);
+        &self.kept
+    }
+}
+
+/// Scans stretches of faces for every probe; afterwards each [`Sift`] holds its candidates.
+pub(super) fn scan(
+    probes: &mut [(Coded<'_>, &mut Sift)],
+    sieve: &Sieve,
+    stretches: &[Range<u32>],
+    selection: Option<&Selection>,
+    stop: &Stop,
+) -> Result<(), SearchError> {
+    for (_, sift) in probes.iter_mut() {
+        sift.reset();
+    }
+    let mut length = FIRST_STRETCH;
+    for stretch in stretches {
+        let mut from = stretch.start;
+        while from < stretch.end {
+            stop.check()?;
+            // Whole blocks, so that a block that two stretches share is all that is read twice.
+            let to = (from / BLOCK_FACES * BLOCK_FACES).saturating_add(length).min(stretch.end);
+            for (coded, sift) in probes.iter_mut() {
+                sift_faces(coded, sift, sieve, from..to, selection);
+            }
+            from = to;
+            length = STRETCH;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the faces of a stretch through sketch and code.
+fn sift_faces(
+    coded: &Coded<'_>,
+    sift: &mut Sift,
+    sieve: &Sieve,
+    faces: Range<u32>,
+    selection: Option<&Selection>,
+) {
+    let (probe, view) = (coded.probe(), coded.view());
+    let blocks = faces.start / BLOCK_FACES..faces.end.div_ceil(BLOCK_FACES);
+    let bytes = blocks.start as usize * BLOCK_BYTES..blocks.end as usize * BLOCK_BYTES;
+    let sketches = view.sketches.get(bytes).unwrap_or_default();
+    let floor = sift.floor.max(sieve.at_least) - sieve.confidence * probe.sketch_error(&view.scale);
+    // A cast takes what is below every score to 0, and what is no number too.
+    let score = probe.sketch_score(floor, &view.scale).ceil() as u16;
+    sift.slots.clear();
+    sift.scores.clear();
+    let first = blocks.start * BLOCK_FACES;
+    coded.kernels().sketch_scan(
+        sketches,
+        probe.tables(),
+        score,
+        first,
+        &mut sift.slots,
+        &mut sift.scores,
+    );
+    // The last block is padded; and a block may reach beyond the stretch.
+    sift.slots.retain(|slot| {
+        faces.contains(slot) && selection.is_none_or(|selection| selection.contains(*slot))
+    });
+    sift.counts.sketches += u64::from(faces.end - faces.start);
+    sift.counts.codes += sift.slots.len() as u64;
+    coded.score(&sift.slots, &mut sift.scored);
+    for at in 0..sift.slots.len() {
+        let (slot, similarity) = (sift.slots[at], sift.scored.similarities[at]);
+        let likely = sieve.at_least == f32::NEG_INFINITY
+            || similarity + sieve.confidence * coded.error(slot) >= sieve.at_least;
+        if similarity >= sift.floor && likely {
+            sift.take(Candidate { similarity, slot }, sieve.keep);
+        }
+    }
+}

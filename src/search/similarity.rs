@@ -1,0 +1,99 @@
+//! Exact similarities: the dot product of the probe with a face's own vector.
+
+use super::walk::{Scored, Scores};
+use crate::gallery::segment::Vectors;
+use crate::kernels::{Kernels, prefetch};
+
+/// Vectors on their way while one is computed.
+pub(super) const AHEAD: usize = 4;
+
+/// A probe and the vectors it is compared with.
+#[derive(Clone, Copy)]
+pub(crate) struct Exact<'a> {
+    kernels: Kernels,
+    probe: &'a [f32],
+    vectors: Vectors<'a>,
+    faces: u32,
+}
+
+impl<'a> Exact<'a> {
+    pub(crate) fn new(probe: &'a [f32], vectors: Vectors<'a>) -> Self {
+        let faces = vectors.faces(probe.len());
+        Self { kernels: Kernels::best(), probe, vectors, faces }
+    }
+
+    /// Similarity of the probe with a face; a slot that is not there is worse than any.
+    #[inline]
+    pub(crate) fn similarity(&self, slot: u32) -> f32 {
+        let dims = self.probe.len();
+        let similarity = match self.vectors {
+            Vectors::F32(values) => {
+                row(values, slot, dims).map(|v| self.kernels.dot(self.probe, v))
+            }
+            Vectors::F16(values) => {
+                row(values, slot, dims).map(|v| self.kernels.dot_f16(self.probe, v))
+            }
+        };
+        comparable(similarity)
+    }
+
+    /// Asks the processor to fetch a face's vector.
+    #[inline]
+    pub(super) fn fetch(&self, slot: u32) {
+        let dims = self.probe.len();
+        match self.vectors {
+            Vectors::F32(values) => {
+                prefetch(row(values, slot, dims).unwrap_or_default(), usize::MAX);
+            }
+            Vectors::F16(values) => {
+                prefetch(row(values, slot, dims).unwrap_or_default(), usize::MAX);
+            }
+        }
+    }
+
+    /// Number of faces.
+    pub(super) fn faces(&self) -> u32 {
+        self.faces
+    }
+
+    /// Bytes of a vector.
+    pub(super) fn vector_bytes(&self) -> u64 {
+        let value = match self.vectors {
+            Vectors::F32(_) => 4,
+            Vectors::F16(_) => 2,
+        };
+        self.probe.len() as u64 * value
+    }
+}
+
+impl Scores for Exact<'_> {
+    fn faces(&self) -> u32 {
+        self.faces
+    }
+
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        self.fetch(slot);
+    }
+
+    fn score(&self, slots: &[u32], scored: &mut Scored) {
+        scored.similarities.clear();
+        scored.similarities.extend(slots.iter().map(|&slot| self.similarity(slot)));
+    }
+}
+
+#[inline]
+fn row<T>(values: &[T], slot: u32, dims: usize) -> Option<&[T]> {
+    let from = slot as usize * dims;
+    values.get(from..from + dims)
+}
+
+/// Rounding may carry a cosine past its range, where no threshold reaches. A damaged vector may give
+/// NaN, which has no place in an order: it is worse than any.
+#[inline]
+fn comparable(similarity: Option<f32>) -> f32 {
+    match similarity {
+        Some(similarity) if !similarity.is_nan() => similarity.clamp(-1.0, 1.0),
+        _ => f32::NEG_INFINITY,
+    }
+}
