@@ -383,8 +383,7 @@ impl<'a> Measuring<'a> {
 }
 
 /// How many candidates for each face asked for, and the confidence, of the scans measured.
-const SCANS: [(usize, f32); 9] =
-    [(1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0), (4, 1.0), (4, 2.0), (10, 2.0), (10, 3.0), (20, 4.0)];
+const SCANS: [(usize, f32); 6] = [(1, 0.0), (2, 0.0), (2, 1.0), (4, 1.0), (4, 2.0), (10, 3.0)];
 
 /// The hit rate of hits and mates a probe, and its lower 95 % bound (one-sided).
 ///
