@@ -9,6 +9,8 @@ use super::{CHUNK, FACTORS_BYTES, Factors, MAX_CODED, Shape};
 
 /// Sums run side by side, so that compilers use vectors.
 const LANES: usize = 8;
+/// Numbers rounded at a time, in a loop of their own for the same reason.
+const BLOCK: usize = 64;
 /// Adding and taking off 1.5 * 2^23 rounds a small f32 to the nearest whole number.
 const ROUNDER: f32 = 12_582_912.0;
 /// Steps tried between the narrowest and the widest, and again around the best.
@@ -22,12 +24,12 @@ pub(crate) fn encode(z: &[f32], bias: f32, shape: Shape, row: &mut [u8]) {
     if code.len() != shape.bytes() {
         return;
     }
-    let mut padded = [0.0; MAX_CODED];
-    let z = z.get(..shape.dims).unwrap_or_else(|| {
-        padded[..z.len()].copy_from_slice(z);
-        &padded[..shape.dims]
-    });
-    let (blocks, _) = z.as_chunks::<LANES>();
+    if z.len() < shape.dims {
+        let mut padded = z.to_vec();
+        padded.resize(shape.dims, 0.0);
+        return encode(&padded, bias, shape, row);
+    }
+    let (blocks, _) = z[..shape.dims].as_chunks::<BLOCK>();
     let grid = Grid::closest(blocks, shape.bits);
     let mut levels = [0; MAX_CODED];
     let levels = &mut levels[..shape.dims];
@@ -85,9 +87,15 @@ struct Grid {
 
 impl Grid {
     /// The grid of 2^bits cells on which `z` loses the least of its direction.
-    fn closest(z: &[[f32; LANES]], bits: u32) -> Self {
+    fn closest(z: &[[f32; BLOCK]], bits: u32) -> Self {
         let half = (1_u32 << (bits - 1)) as f32;
-        let longest = z.iter().flatten().fold(0.0_f32, |m, v| m.max(v.abs()));
+        let mut most = [0.0_f32; LANES];
+        for numbers in z.as_flattened().as_chunks::<LANES>().0 {
+            for (most, number) in most.iter_mut().zip(numbers) {
+                *most = if number.abs() > *most { number.abs() } else { *most };
+            }
+        }
+        let longest = most.into_iter().fold(0.0, f32::max);
         // From a grid that holds every number down to one that cuts off the longest; of two bits
         // a Gaussian's best grid ends at 2.0 standard deviations, of four at 2.7, of eight at 4.
         let narrowest: f32 = match bits {
@@ -127,45 +135,61 @@ impl Grid {
         Self { fineness: best.1, half }
     }
 
-    /// The odd number u that stands for a number.
+    /// The cell a number falls into, -half to half - 1, added to [`ROUNDER`].
     #[inline(always)]
-    fn round(self, z: f32) -> f32 {
-        let cell = (z * self.fineness - 0.5).max(-self.half).min(self.half - 1.0);
-        2.0 * ((cell + ROUNDER) - ROUNDER) + 1.0
+    fn cell(self, z: f32) -> f32 {
+        // Comparisons rather than `max` and `min`, which take longer for the sake of NaN.
+        let (place, last) = (z * self.fineness - 0.5, self.half - 1.0);
+        let place = if place > -self.half { place } else { -self.half };
+        (if place < last { place } else { last }) + ROUNDER
+    }
+
+    /// The odd numbers u that stand for a block of numbers.
+    #[inline(always)]
+    fn round(self, z: &[f32; BLOCK]) -> [f32; BLOCK] {
+        let mut u = [0.0; BLOCK];
+        for (u, &z) in u.iter_mut().zip(z) {
+            *u = 2.0 * (self.cell(z) - ROUNDER) + 1.0;
+        }
+        u
     }
 
     /// <z, u> and |u|^2.
-    fn sums(self, z: &[[f32; LANES]]) -> (f32, f32) {
+    fn sums(self, z: &[[f32; BLOCK]]) -> (f32, f32) {
         let (mut along, mut square) = ([0.0; LANES], [0.0; LANES]);
-        for block in z {
-            for i in 0..LANES {
-                let u = self.round(block[i]);
-                along[i] += block[i] * u;
-                square[i] += u * u;
+        for z in z {
+            let u = self.round(z);
+            for (z, u) in z.as_chunks::<LANES>().0.iter().zip(u.as_chunks::<LANES>().0) {
+                for i in 0..LANES {
+                    along[i] += z[i] * u[i];
+                    square[i] += u[i] * u[i];
+                }
             }
         }
         (along.iter().sum(), square.iter().sum())
     }
 
-    fn levels(self, z: &[[f32; LANES]], levels: &mut [u8]) {
-        let (out, _) = levels.as_chunks_mut::<LANES>();
-        for (block, out) in z.iter().zip(out) {
-            for i in 0..LANES {
-                out[i] = (0.5 * (self.round(block[i]) - 1.0) + self.half) as u8;
-            }
+    fn levels(self, z: &[[f32; BLOCK]], levels: &mut [u8]) {
+        let half = self.half as u8;
+        for (level, &z) in levels.iter_mut().zip(z.as_flattened()) {
+            // The last bits of a sum with the rounder are those of the whole number.
+            *level = (self.cell(z).to_bits() as u8).wrapping_add(half);
         }
     }
 
-    fn factors(self, z: &[[f32; LANES]], bias: f32, dims: usize) -> Factors {
+    fn factors(self, z: &[[f32; BLOCK]], bias: f32, dims: usize) -> Factors {
         let (along, square) = self.sums(z);
         let part = along / square;
         // What z has beside u; taken off directly, as 1 - cos^2 would drown in rounding.
         let (mut length, mut beside) = ([0.0; LANES], [0.0; LANES]);
-        for block in z {
-            for i in 0..LANES {
-                let rest = block[i] - part * self.round(block[i]);
-                length[i] += block[i] * block[i];
-                beside[i] += rest * rest;
+        for z in z {
+            let u = self.round(z);
+            for (z, u) in z.as_chunks::<LANES>().0.iter().zip(u.as_chunks::<LANES>().0) {
+                for i in 0..LANES {
+                    let rest = z[i] - part * u[i];
+                    length[i] += z[i] * z[i];
+                    beside[i] += rest * rest;
+                }
             }
         }
         let (length, beside): (f32, f32) = (length.iter().sum(), beside.iter().sum());

@@ -26,6 +26,11 @@ const PROBES: usize = 256;
 const ANYBODY: usize = 2000;
 const NEAREST: usize = 16;
 
+/// Mates made up for every probe, and their cosine with it, both less the mean: the median of real
+/// ones. A gallery need not hold mates of its own faces, but it is them that searches are for.
+const MATES: usize = 4;
+const MATE_COSINE: f32 = 0.65;
+
 /// What was learned from a sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Learned {
@@ -50,13 +55,16 @@ pub(crate) struct ShapeError {
     pub(crate) anybody: f64,
     /// Between a probe and the faces most similar to it.
     pub(crate) nearest: f64,
+    /// Between a probe and its mates.
+    pub(crate) mates: f64,
 }
 
 impl ShapeError {
-    /// Both weigh the same: the nearest faces are who is searched for, and an error among all others
-    /// is what fills a beam with faces that only seem near.
-    fn both(&self) -> f64 {
-        ((self.anybody * self.anybody + self.nearest * self.nearest) / 2.0).sqrt()
+    /// All three weigh the same: mates are who is searched for, and errors among the others fill a
+    /// beam with faces that only seem near.
+    fn all(&self) -> f64 {
+        let squares = [self.anybody, self.nearest, self.mates].map(|error| error * error);
+        (squares.iter().sum::<f64>() / 3.0).sqrt()
     }
 }
 
@@ -87,10 +95,10 @@ pub(super) fn learn_among(
         spaces.push((candidate, space));
     }
     let mut errors = Vec::new();
-    if let Some(pairs) = Pairs::of(&split) {
+    if let Some(pairs) = Pairs::of(&split, &mean) {
         errors.extend(spaces.iter().map(|(shape, space)| pairs.error(*shape, space)));
         // The last one where all are alike: most dimensions, fewest surprises.
-        let best = errors.iter().rev().min_by(|a, b| a.both().total_cmp(&b.both()));
+        let best = errors.iter().rev().min_by(|a, b| a.all().total_cmp(&b.all()));
         shape = best.map_or(shape, |best| best.shape);
     }
     let (_, space) = spaces.into_iter().find(|(candidate, _)| *candidate == shape)?;
@@ -197,6 +205,8 @@ struct Pairs<'a> {
     probes: Vec<ProbePairs<'a>>,
     /// The first of them are compared with every probe.
     faces: Vec<&'a [f32]>,
+    /// Each probe's, one probe after the other.
+    mates: Vec<Vec<f32>>,
 }
 
 /// One probe's pairs: faces by number, with their similarity.
@@ -204,26 +214,40 @@ struct ProbePairs<'a> {
     probe: &'a [f32],
     anybody: Vec<(usize, f32)>,
     nearest: Vec<(usize, f32)>,
+    /// Among the mates rather than the faces.
+    mates: Vec<(usize, f32)>,
 }
 
 impl<'a> Pairs<'a> {
-    fn of(split: &Split<'a>) -> Option<Self> {
+    fn of(split: &Split<'a>, mean: &[f32]) -> Option<Self> {
         let kernels = Kernels::best();
         let faces = &split.faces;
         if faces.is_empty() || split.probes.is_empty() {
             return None;
         }
         let anybody: Vec<usize> = spread(0..faces.len(), ANYBODY).collect();
-        let probes = split.probes.par_iter().map(|probe| {
+        let mates: Vec<Vec<f32>> = (0..MATES * split.probes.len())
+            .map(|i| {
+                mate(
+                    split.probes[i / MATES],
+                    faces[i * faces.len() / (MATES * split.probes.len())],
+                    mean,
+                )
+            })
+            .collect();
+        let probes = split.probes.par_iter().enumerate().map(|(number, probe)| {
+            let own = MATES * number..MATES * (number + 1);
+            let own = own.map(|mate| (mate, kernels.dot(probe, &mates[mate]))).collect();
             let similarities = faces.iter().map(|face| kernels.dot(probe, face));
             let mut all: Vec<(usize, f32)> = similarities.enumerate().collect();
             let pairs = anybody.iter().map(|&face| all[face]).collect();
             let nearest = NEAREST.min(all.len());
             all.select_nth_unstable_by(nearest - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             all.truncate(nearest);
-            ProbePairs { probe, anybody: pairs, nearest: all }
+            ProbePairs { probe, anybody: pairs, nearest: all, mates: own }
         });
-        let mut pairs = Self { probes: probes.collect(), faces: faces.clone() };
+        let probes = probes.collect();
+        let mut pairs = Self { probes, faces: faces.clone(), mates };
         pairs.keep_used();
         Some(pairs)
     }
@@ -251,25 +275,43 @@ impl<'a> Pairs<'a> {
     /// What estimates are off by, with codes of `shape` in `space`.
     fn error(&self, shape: Shape, space: &Space) -> ShapeError {
         let kernels = Kernels::best();
-        let coded = self.faces.par_chunks(256).flat_map(|faces| coded(faces, shape, space));
-        let coded: Vec<Coded> = coded.collect();
+        let code = |faces: &[&[f32]]| -> Vec<Coded> {
+            faces.par_chunks(256).flat_map(|faces| coded(faces, shape, space)).collect()
+        };
+        let faces = code(&self.faces);
+        let mates = code(&self.mates.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let squares = self.probes.par_iter().map_init(CodedProbe::default, |probe, pairs| {
             probe.set(space, &kernels, pairs.probe, shape);
-            let square = |&(face, similarity): &(usize, f32)| {
-                let face = &coded[face];
-                let estimate = probe.estimate(sum(&face.levels, probe.levels()), face.factors);
-                f64::from(estimate.similarity - similarity).powi(2)
+            let mean = |coded: &[Coded], pairs: &[(usize, f32)]| {
+                let squares = pairs.iter().map(|&(face, similarity)| {
+                    let face = &coded[face];
+                    let estimate = probe.estimate(sum(&face.levels, probe.levels()), face.factors);
+                    f64::from(estimate.similarity - similarity).powi(2)
+                });
+                squares.sum::<f64>() / pairs.len() as f64
             };
-            let mean =
-                |pairs: &[(usize, f32)]| pairs.iter().map(square).sum::<f64>() / pairs.len() as f64;
-            (mean(&pairs.anybody), mean(&pairs.nearest))
+            let (anybody, nearest) = (mean(&faces, &pairs.anybody), mean(&faces, &pairs.nearest));
+            [anybody, nearest, mean(&mates, &pairs.mates)]
         });
-        let squares: Vec<(f64, f64)> = squares.collect();
-        let root = |part: fn(&(f64, f64)) -> f64| {
-            (squares.iter().map(part).sum::<f64>() / squares.len() as f64).sqrt()
+        let squares: Vec<[f64; 3]> = squares.collect();
+        let root = |part: usize| {
+            (squares.iter().map(|s| s[part]).sum::<f64>() / squares.len() as f64).sqrt()
         };
-        ShapeError { shape, anybody: root(|s| s.0), nearest: root(|s| s.1) }
+        ShapeError { shape, anybody: root(0), nearest: root(1), mates: root(2) }
     }
+}
+
+/// A mate for a probe: of the probe's looks as much as mates share, of a stranger's the rest.
+fn mate(probe: &[f32], stranger: &[f32], mean: &[f32]) -> Vec<f32> {
+    let rest = (1.0 - MATE_COSINE * MATE_COSINE).sqrt();
+    let both = probe.iter().zip(stranger).zip(mean);
+    let mixed = both.map(|((q, o), mean)| mean + MATE_COSINE * (q - mean) + rest * (o - mean));
+    let mut mate: Vec<f32> = mixed.collect();
+    let length = mate.iter().map(|v| v * v).sum::<f32>().sqrt();
+    if length.is_normal() {
+        mate.iter_mut().for_each(|v| *v /= length);
+    }
+    mate
 }
 
 /// A face's code, unpacked.

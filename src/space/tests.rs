@@ -107,7 +107,7 @@ proptest! {
 
 #[test]
 fn long_and_degenerate_samples_have_a_space() {
-    for (n, dims) in [(0, 8192), (3, 8192), (40, 1000)] {
+    for (n, dims) in [(0, 1500), (3, 1500), (40, 700)] {
         let rows = directions(n, dims, 5);
         let learned = learn(&rows, dims, 64, 1).unwrap();
         assert_eq!(learned.space.dims(), dims);
@@ -142,17 +142,19 @@ fn a_sample_in_few_dimensions_loses_nothing() {
     assert_products_hold(&learned.space, &rows[..200 * 20], 1e-5);
 }
 
-/// Embeddings and probes of a synthetic gallery, unit vectors.
+/// Embeddings of a synthetic gallery and of probes that have mates there, unit vectors.
 fn gallery(profile: Profile, faces: u64) -> (Vec<f32>, Vec<f32>) {
     let folder = tempfile::tempdir().unwrap();
-    let synth = Synth { probes: 40, seed: 3, ..Synth::new(profile, faces) };
+    let synth = Synth { probes: 60, seed: 3, ..Synth::new(profile, faces) };
     synth.write(folder.path(), None, &Silent, &Cancel::new()).unwrap();
     let read = |name: &str| {
         let mut rows = npy(&folder.path().join(name));
         normalise(&mut rows, profile.dims());
         rows
     };
-    (read("embeddings.npy"), read("probes.npy"))
+    let mut probes = read("probes.npy");
+    probes.truncate(probes.len() / 2);
+    (read("embeddings.npy"), probes)
 }
 
 fn npy(path: &Path) -> Vec<f32> {
@@ -168,7 +170,7 @@ struct Fresh {
     within: [f64; 3],
 }
 
-/// Measures with `probes` against all faces, and against the 10 nearest.
+/// Measures with `probes` against all faces, and against the nearest, as a rule a mate.
 fn fresh(learned: &Learned, faces: &[f32], probes: &[f32]) -> Fresh {
     let (space, shape, kernels) = (&learned.space, learned.shape, Kernels::best());
     let coded: Vec<_> = space
@@ -204,7 +206,7 @@ fn fresh(learned: &Learned, faces: &[f32], probes: &[f32]) -> Fresh {
             .collect();
         all.extend(pairs.iter().map(|pair| pair.1));
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
-        near.extend(pairs[..10].iter().map(|pair| pair.1));
+        near.push(pairs[0].1);
     }
     let root = |offs: &[f64]| (offs.iter().map(|v| v * v).sum::<f64>() / offs.len() as f64).sqrt();
     let count = all.len() as f64;
@@ -215,14 +217,14 @@ fn fresh(learned: &Learned, faces: &[f32], probes: &[f32]) -> Fresh {
 /// estimates keep to their errors as a Gaussian would.
 fn assert_chosen(profile: Profile, bits: u32) {
     let dims = profile.dims();
-    let (faces, probes) = gallery(profile, 3000);
+    let (faces, probes) = gallery(profile, 2000);
     let learned = learn(&faces, dims, 64, 1).unwrap();
     assert_eq!(learned.shape, Shape::new(bits, 64).unwrap(), "{:?}", learned.errors);
-    let chosen = fresh(&learned, &faces[..1000 * dims], &probes);
+    let chosen = fresh(&learned, &faces, &probes);
     let both = |f: &Fresh| (f.anybody * f.anybody + f.nearest * f.nearest).sqrt();
-    for error in &learned.errors {
+    for error in learned.errors.iter().filter(|error| error.shape != learned.shape) {
         let other = learn_among(&faces, dims, &[error.shape], 1).unwrap();
-        let other = fresh(&other, &faces[..1000 * dims], &probes);
+        let other = fresh(&other, &faces, &probes);
         assert!(both(&chosen) < 1.05 * both(&other), "{:?}", error.shape);
         let measured = error.anybody / other.anybody;
         assert!((0.8..1.25).contains(&measured), "{:?}: {measured}", error.shape);
