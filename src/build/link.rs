@@ -79,7 +79,7 @@ impl Linking<'_> {
             sample = Some(drawn);
         }
         let mut measuring = sample.as_ref().map(|sample| Measuring::new(sample, cancel));
-        if let Some(measuring) = &mut measuring {
+        if let (Some(measuring), false) = (&mut measuring, linked) {
             measuring.scans(&self.provisional(None)?, progress)?;
         }
         let mut info = None;
@@ -88,9 +88,7 @@ impl Linking<'_> {
             let mut pause = |graph: Graph| {
                 let info = self.store(graph, &last, progress, cancel)?;
                 match &mut measuring {
-                    Some(measuring) => {
-                        Ok(measuring.walks(&self.provisional(Some(info))?, progress)?)
-                    }
+                    Some(measuring) => measuring.all(&self.provisional(Some(info))?, progress),
                     None => Ok(()),
                 }
             };
@@ -108,7 +106,7 @@ impl Linking<'_> {
             if last.is_empty()
                 && let Some(measuring) = &mut measuring
             {
-                measuring.walks(&self.provisional(Some(stored.clone()))?, progress)?;
+                measuring.all(&self.provisional(Some(stored.clone()))?, progress)?;
             }
             info = Some(stored);
         }

@@ -7,6 +7,7 @@
 //! as mates are.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -14,7 +15,9 @@ use rayon::prelude::*;
 
 use super::BuildError;
 use crate::gallery::attributes::column;
-use crate::search::{Counters, Ladder, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError};
+use crate::search::{
+    Counters, Ladder, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError, Selection,
+};
 use crate::{Cancel, Embedding, Gallery, Progress};
 
 /// Faces searched for, where the exact answers do not take too long.
@@ -25,6 +28,8 @@ const LEAST_MATED: usize = 500;
 const COMPARISONS: u64 = 4_000_000_000;
 /// Probes of nobody, who only tell what a search costs.
 const NON_MATED: usize = 300;
+/// One face in this many may be held out at most: a graph that lacks more is another graph.
+const HIDDEN: u64 = 20;
 /// Pairs of faces of one subject that mates are learned from.
 const PAIRS: usize = 2000;
 /// Fewer pairs say too little of what mates look like.
@@ -38,15 +43,18 @@ const BATCH: usize = 64;
 const ASSUMED: [f32; 11] = [0.15, 0.44, 0.51, 0.57, 0.61, 0.65, 0.69, 0.73, 0.77, 0.82, 0.92];
 
 /// Beams that are measured, until one finds all.
-const BEAMS: [usize; 19] =
-    [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
-/// A plan that keeps this needs no wider one.
-const ENOUGH: f64 = 0.9995;
+const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
+/// A plan of which this is proven needs no wider one: four thousand probes prove little more.
+const ENOUGH: f64 = 0.999;
+/// Microseconds that scoring a face by its vector takes, about: no walk may cost more than all.
+const EXACT: f64 = 0.03;
 
 /// Who is searched for, and what should be found.
 pub(super) struct Sample {
     cases: Vec<Case>,
     estimated: bool,
+    /// All faces but those that are probes, where some are.
+    shown: Option<Arc<Selection>>,
 }
 
 struct Case {
@@ -56,6 +64,8 @@ struct Case {
     own: Option<u32>,
     /// Slots of the mates within the exact top, for each promised k.
     in_top: [Vec<u64>; PROMISED.len()],
+    /// Similarity of the nearest face.
+    nearest: f32,
 }
 
 /// Which faces are mates.
@@ -100,9 +110,14 @@ impl Sample {
         let estimated = pairs.len() < LEAST_PAIRS;
         let alike: &[f32] = if estimated { &ASSUMED } else { &pairs };
         let mut cases = Vec::with_capacity(mated + NON_MATED);
+        let mut shown = Selection::all(faces as u32);
+        let most_hidden = if holds_out { faces / HIDDEN } else { 0 };
         for (slot, subject, mates) in subjects {
             let (probe, wanted, own) = match subject {
-                Some(subject) if holds_out && !mates.is_empty() => {
+                Some(subject)
+                    if !mates.is_empty() && faces - u64::from(shown.count()) < most_hidden =>
+                {
+                    shown.remove(slot);
                     let vector = gallery.0.segment.vector(slot).into_owned();
                     (Embedding::new(vector), Wanted::OfSubject(subject), Some(slot))
                 }
@@ -113,20 +128,25 @@ impl Sample {
             };
             // A damaged vector makes no probe.
             if let Ok(probe) = probe {
-                cases.push(Case { probe, wanted, own, in_top: Default::default() });
+                cases.push(Case::new(probe, wanted, own));
             }
         }
         for _ in 0..NON_MATED {
             if let Ok(probe) = Embedding::new(disturb.nobody(&mut random)) {
-                cases.push(Case {
-                    probe,
-                    wanted: Wanted::Nobody,
-                    own: None,
-                    in_top: Default::default(),
-                });
+                cases.push(Case::new(probe, Wanted::Nobody, None));
             }
         }
-        Ok(Self { cases, estimated })
+        let hides = u64::from(shown.count()) < faces;
+        Ok(Self { cases, estimated, shown: hides.then(|| Arc::new(shown)) })
+    }
+
+    /// The similarity below which what was found may well be nobody's mate: that of the nearest
+    /// face of all but one in a hundred of the probes of nobody.
+    fn doubtful(&self) -> f32 {
+        let nobody = self.cases.iter().filter(|case| matches!(case.wanted, Wanted::Nobody));
+        let mut nearest: Vec<f32> = nobody.map(|case| case.nearest).collect();
+        nearest.sort_unstable_by(f32::total_cmp);
+        if nearest.is_empty() { 1.0 } else { quantile(&nearest, 0.99) }
     }
 
     /// Slots that are to be left out of the graph while walks are measured.
@@ -142,12 +162,15 @@ impl Sample {
         cancel: &Cancel,
     ) -> Result<(), BuildError> {
         let most = PROMISED[PROMISED.len() - 1];
-        let query = Query::new().top(most + 1).exhaustive().cancel(cancel.clone());
+        let query = Query::new().top(most).exhaustive().cancel(cancel.clone());
         progress.begin("exact", Some(self.cases.len() as u64));
         for cases in self.cases.chunks_mut(BATCH * rayon::current_num_threads()) {
             let probes: Vec<Embedding> = cases.iter().map(|case| case.probe.clone()).collect();
-            for (case, answer) in cases.iter_mut().zip(gallery.search_all(&probes, &query)?) {
-                let slots: Vec<u32> = answer?.iter().map(|found| found.slot()).collect();
+            let answers = gallery.search_all(&probes, &query, self.shown.clone())?;
+            for (case, answer) in cases.iter_mut().zip(answers) {
+                let answer = answer?;
+                case.nearest = answer.first().map_or(0.0, |found| found.similarity);
+                let slots: Vec<u32> = answer.iter().map(|found| found.slot()).collect();
                 case.mark(gallery, &slots)?;
             }
             progress.advance(probes.len() as u64);
@@ -158,10 +181,13 @@ impl Sample {
 }
 
 impl Case {
+    fn new(probe: Embedding, wanted: Wanted, own: Option<u32>) -> Self {
+        Self { probe, wanted, own, in_top: Default::default(), nearest: 0.0 }
+    }
+
     /// Notes the mates among the exact answers.
     fn mark(&mut self, gallery: &Gallery, slots: &[u32]) -> Result<(), BuildError> {
-        let others = slots.iter().filter(|&&slot| Some(slot) != self.own).enumerate();
-        for (rank, &slot) in others {
+        for (rank, &slot) in slots.iter().enumerate() {
             let is_mate = match &self.wanted {
                 Wanted::OfSubject(subject) => {
                     let found = gallery.0.segment.attributes.text(column::SUBJECT, slot);
@@ -267,6 +293,17 @@ impl<'a> Measuring<'a> {
         Self { sample, ladders: (0..PROMISED.len()).map(ladder).collect(), cancel }
     }
 
+    /// Measures every kind of plan.
+    pub(super) fn all(
+        &mut self,
+        gallery: &Gallery,
+        progress: &dyn Progress,
+    ) -> Result<(), BuildError> {
+        self.scans(gallery, progress)?;
+        self.doubts(gallery, progress)?;
+        self.walks(gallery, progress)
+    }
+
     /// Measures scans of the gallery.
     pub(super) fn scans(
         &mut self,
@@ -294,6 +331,26 @@ impl<'a> Measuring<'a> {
         Ok(())
     }
 
+    /// Measures walks with a scan where they leave doubt.
+    pub(super) fn doubts(
+        &mut self,
+        gallery: &Gallery,
+        progress: &dyn Progress,
+    ) -> Result<(), BuildError> {
+        let accept = self.sample.doubtful();
+        progress.begin("walks and scans", Some((DOUBTS.len() * PROMISED.len()) as u64));
+        for which in 0..PROMISED.len() {
+            for (beam, times, confidence) in DOUBTS {
+                let keep = times * PROMISED[which];
+                let plan = Plan::WalkThenScan { beam, accept, keep, confidence };
+                self.rung(gallery, which, plan)?;
+                progress.advance(1);
+            }
+        }
+        progress.end();
+        Ok(())
+    }
+
     /// Measures walks of the gallery's graph, wider and wider until one finds all.
     pub(super) fn walks(
         &mut self,
@@ -302,7 +359,7 @@ impl<'a> Measuring<'a> {
     ) -> Result<(), BuildError> {
         progress.begin("walks", Some((BEAMS.len() * PROMISED.len()) as u64));
         for which in 0..PROMISED.len() {
-            let dear = self.cost_of_enough(which);
+            let dear = self.cost_of_enough(which).min(gallery.len() as f64 * EXACT);
             for (done, &beam) in BEAMS.iter().enumerate() {
                 let skipped = BEAMS.len() - done;
                 if beam < PROMISED[which] {
@@ -330,7 +387,8 @@ impl<'a> Measuring<'a> {
     fn rung(&mut self, gallery: &Gallery, which: usize, plan: Plan) -> Result<Rung, BuildError> {
         let query = Query::new().top(PROMISED[which]).planned(plan).cancel(self.cancel.clone());
         let one = |case: &Case| -> Result<(usize, usize, Counters), SearchError> {
-            let matches = gallery.search_but(&case.probe, &query, case.own)?;
+            let matches =
+                gallery.search_but(&case.probe, &query, None, self.sample.shown.clone())?;
             let found: HashSet<u64> = matches.iter().map(|found| u64::from(found.slot())).collect();
             let wanted = &case.in_top[which];
             let hits = wanted.iter().filter(|&mate| found.contains(mate)).count();
@@ -383,7 +441,11 @@ impl<'a> Measuring<'a> {
 }
 
 /// How many candidates for each face asked for, and the confidence, of the scans measured.
-const SCANS: [(usize, f32); 6] = [(1, 0.0), (2, 0.0), (2, 1.0), (4, 1.0), (4, 2.0), (10, 3.0)];
+const SCANS: [(usize, f32); 5] = [(2, 0.0), (4, 1.0), (10, 2.0), (10, 3.0), (20, 4.0)];
+
+/// Beams, candidates for each face asked for, and the confidence, of the walks followed by scans.
+const DOUBTS: [(usize, usize, f32); 6] =
+    [(32, 2, 0.0), (32, 4, 1.0), (32, 10, 2.0), (128, 2, 0.0), (128, 4, 1.0), (128, 10, 2.0)];
 
 /// The hit rate of hits and mates a probe, and its lower 95 % bound (one-sided).
 ///

@@ -195,6 +195,9 @@ fn plan_name(plan: lookalike::search::Plan) -> String {
         Plan::Scan { share, keep, confidence } => {
             format!("scan of {share}, {keep} kept, confidence {confidence}")
         }
+        Plan::WalkThenScan { beam, accept, keep, confidence } => format!(
+            "walk, beam {beam}; below {accept:.2} a scan, {keep} kept, confidence {confidence}"
+        ),
         _ => "exhaustive".to_owned(),
     }
 }

@@ -112,7 +112,7 @@ fn host(
     steps: &mut Steps,
 ) -> Option<u32> {
     let probe = vectors.vector(slot, dims);
-    let ask = Walk { width: HOSTS, selection: None };
+    let ask = Walk::of(HOSTS);
     let mut trace = Trace::default();
     // The walk cannot be stopped, so it cannot fail; and it sees only what can be reached.
     let (view, stop) = (graph.view(), Stop::default());

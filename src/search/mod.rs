@@ -37,6 +37,7 @@ pub use promise::{Ladder, Promise, Reads, Rung};
 pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
 pub(crate) use scratch::ScratchPool;
 use scratch::{Beam, Candidate};
+pub(crate) use selection::Selection;
 pub(crate) use selection::SelectionCache;
 pub(crate) use similarity::Exact;
 #[cfg(feature = "build")]
@@ -129,15 +130,16 @@ impl Gallery {
         Searcher::new(self, &request)?.search(probe.values())
     }
 
-    /// The faces most like a probe, one face of the gallery left out.
+    /// The faces most like a probe, one face of the gallery left out, and those not shown.
     #[cfg(feature = "build")]
     pub(crate) fn search_but(
         &self,
         probe: &Embedding,
         query: &Query,
         without: Option<u32>,
+        shown: Option<Arc<Selection>>,
     ) -> Result<Matches<'_>, SearchError> {
-        let request = self.request(query, without)?;
+        let request = Request { shown, ..self.request(query, without)? };
         self.check_probe(probe)?;
         Searcher::new(self, &request)?.search(probe.values())
     }
@@ -153,17 +155,18 @@ impl Gallery {
         probes: &[Embedding],
         query: &Query,
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, Error> {
-        Ok(self.search_all(probes, query)?)
+        Ok(self.search_all(probes, query, None)?)
     }
 
     pub(crate) fn search_all(
         &self,
         probes: &[Embedding],
         query: &Query,
+        shown: Option<Arc<Selection>>,
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
-        let request = self.request(query, None)?;
+        let request = Request { shown, ..self.request(query, None)? };
         let searcher = Searcher::new(self, &request)?;
-        if matches!(searcher.plan(), Plan::Walk { .. }) {
+        if matches!(searcher.plan(), Plan::Walk { .. } | Plan::WalkThenScan { .. }) {
             let one = |probe: &Embedding| {
                 self.check_probe(probe).and_then(|()| searcher.search(probe.values()))
             };
@@ -255,7 +258,7 @@ impl Gallery {
             self.0.selections.put(&query.filters, found.clone());
             Some(found)
         };
-        Ok(Request { query, selection, without })
+        Ok(Request { query, selection, shown: None, without })
     }
 
     /// Answers a few probes by one pass over the faces.

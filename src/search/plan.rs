@@ -16,8 +16,9 @@ use super::query::{Counters, DEFAULT_HIT_RATE, Match, Matches, Plan, Request};
 use super::rerank::rerank;
 use super::scan::{Sieve, Sift, Sifted, scan};
 use super::scratch::{Candidate, Scratch};
+use super::selection::Selection;
 use super::similarity::Exact;
-use super::walk::{Trace, Walk, walk};
+use super::walk::{Steps, Trace, Walk, walk};
 use super::{Gallery, SearchError};
 use crate::codes::CodedProbe;
 use crate::gallery::attributes::column;
@@ -31,6 +32,11 @@ pub(crate) const FEW: usize = 4096;
 const WIDEN: usize = 4;
 /// Standard deviations of a code's error that a walk's rerank allows for.
 const WALK_CONFIDENCE: f32 = 2.0;
+/// The same of the rerank after a scan, whose own confidence says how many candidates there are.
+const RERANK_CONFIDENCE: f32 = 2.0;
+/// Faces whose neighbours are looked at after a scan: photos of one person are linked, so whoever
+/// was found leads to the others.
+const HOPS_AFTER_SCAN: u64 = 16;
 /// The same of a scan that was asked for by its share, and of one for every face that matches.
 const SCAN_CONFIDENCE: f32 = 4.0;
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
@@ -139,6 +145,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
                     Plan::Exhaustive
                 }
             }
+            Plan::WalkThenScan { keep, confidence, .. } => {
+                self.wider(Plan::Scan { share: 1.0, keep, confidence })
+            }
             Plan::Exhaustive => Plan::Exhaustive,
         }
     }
@@ -158,7 +167,26 @@ impl<'g, 'q> Searcher<'g, 'q> {
                     counters.plan = plan;
                     let found = match plan {
                         Plan::Walk { beam } => self.walk(beam, &exact, scratch, &mut counters)?,
-                        _ => self.scan_alone(plan, &exact, scratch, &mut counters)?,
+                        Plan::WalkThenScan { beam, accept, .. } => {
+                            let walked = self.walk(beam, &exact, scratch, &mut counters)?;
+                            let sure = |found: &Vec<Match<'_>>| {
+                                found.first().is_some_and(|best| best.similarity >= accept)
+                            };
+                            match walked.filter(sure) {
+                                Some(found) => Some(found),
+                                None => {
+                                    let candidates = scratch.steps.beam.candidates();
+                                    let floor = candidates.get(self.sieve(plan).keep - 1);
+                                    let floor = floor.map_or(f32::NEG_INFINITY, |c| c.similarity);
+                                    counters.plan = plan;
+                                    self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                                }
+                            }
+                        }
+                        _ => {
+                            let floor = f32::NEG_INFINITY;
+                            self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                        }
                     };
                     if found.is_some() {
                         return Ok(found);
@@ -186,16 +214,12 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let Some(graph) = &self.graph else { return Ok(None) };
         let keep = self.keep(beam);
         let selection = self.request.selection.as_deref();
-        let ask = Walk { width: self.width(keep), selection: selection.map(|found| (found, keep)) };
+        let selected = selection.map(|found| (found, keep));
+        let ask = Walk { selection: selected, ..Walk::of(self.width(keep)) };
         counters.plan = Plan::Walk { beam: ask.width };
         let Scratch { probe, steps, found, .. } = scratch;
         let coded = Coded::new(probe, self.codes);
-        let mut trace = Trace::default();
-        walk(graph, &coded, ask, &self.request.query.stop, steps, &mut trace)?;
-        counters.hops += trace.hops;
-        counters.codes_read += trace.scored;
-        counters.bytes_read += trace.hops * graph.degree as u64 * 4
-            + trace.scored * self.codes.shape.row_bytes() as u64;
+        self.take_walk(graph, ask, &coded, steps, counters)?;
         let beam = if selection.is_some() { &steps.passing } else { &steps.beam };
         let candidates = beam.candidates();
         let all = candidates.len() < keep;
@@ -205,23 +229,28 @@ impl<'g, 'q> Searcher<'g, 'q> {
     fn scan_alone(
         &self,
         plan: Plan,
+        floor: f32,
         exact: &Exact<'_>,
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
-        let Scratch { probe, sift, found, .. } = scratch;
+        let Scratch { probe, sift, steps, found } = scratch;
+        sift.reset(floor);
         let coded = Coded::new(probe, self.codes);
         let sieve = self.sieve(plan);
         let stretches = self.stretches(plan);
-        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
-        scan(&mut [(coded, sift)], &sieve, &stretches, selection, stop)?;
-        self.decide_scan(&sieve, sift, &coded, exact, found, counters)
+        let stop = &self.request.query.stop;
+        scan(&mut [(coded, sift)], &sieve, &stretches, self.seen(), stop)?;
+        self.decide_scan(&sieve, sift, &coded, exact, steps, found, counters)
     }
 
     /// What a scan keeps.
     fn sieve(&self, plan: Plan) -> Sieve {
-        let Plan::Scan { keep, confidence, .. } = plan else {
-            return Sieve { keep: 1, at_least: f32::NEG_INFINITY, confidence: SCAN_CONFIDENCE };
+        let (keep, confidence) = match plan {
+            Plan::Scan { keep, confidence, .. } | Plan::WalkThenScan { keep, confidence, .. } => {
+                (keep, confidence)
+            }
+            _ => (SCAN_KEEP, SCAN_CONFIDENCE),
         };
         let at_least = self.request.query.at_least.unwrap_or(f32::NEG_INFINITY);
         let keep = match self.wanted {
@@ -242,6 +271,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         sift: &mut Sift,
         coded: &Coded<'_>,
         exact: &Exact<'_>,
+        steps: &mut Steps,
         found: &mut super::scratch::Beam,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
@@ -251,7 +281,35 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters.bytes_read += sketches * 16 + codes * self.codes.shape.row_bytes() as u64;
         let candidates = sift.candidates(sieve);
         let all = candidates.len() < sieve.keep;
-        self.decide(candidates, all, coded, exact, sieve.confidence, found, counters)
+        let confidence = sieve.confidence.max(RERANK_CONFIDENCE);
+        let (Some(graph), None, false) = (&self.graph, &self.request.selection, all) else {
+            return self.decide(candidates, all, coded, exact, confidence, found, counters);
+        };
+        let ask = Walk { from: candidates, hops: HOPS_AFTER_SCAN, ..Walk::of(sieve.keep) };
+        self.take_walk(graph, ask, coded, steps, counters)?;
+        self.decide(steps.beam.candidates(), all, coded, exact, confidence, found, counters)
+    }
+
+    fn take_walk(
+        &self,
+        graph: &GraphView<'_>,
+        ask: Walk<'_>,
+        coded: &Coded<'_>,
+        steps: &mut Steps,
+        counters: &mut Counters,
+    ) -> Result<(), SearchError> {
+        let mut trace = Trace::default();
+        walk(graph, coded, ask, &self.request.query.stop, steps, &mut trace)?;
+        counters.hops += trace.hops;
+        counters.codes_read += trace.scored;
+        counters.bytes_read += trace.hops * graph.degree as u64 * 4
+            + trace.scored * self.codes.shape.row_bytes() as u64;
+        Ok(())
+    }
+
+    /// The faces that are looked at, where not all are.
+    fn seen(&self) -> Option<&'q Selection> {
+        self.request.selection.as_deref().or(self.request.shown.as_deref())
     }
 
     /// Turns candidates by estimate into an answer by exact similarity; `None` where more
@@ -286,7 +344,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         mut counters: Counters,
     ) -> Result<Matches<'g>, SearchError> {
         counters.plan = Plan::Exhaustive;
-        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
+        let (selection, stop) = (self.seen(), &self.request.query.stop);
         let mut keep = self.first_keep();
         loop {
             let mut probe = [(*exact, self.keeper(keep))];
@@ -325,23 +383,31 @@ impl<'g, 'q> Searcher<'g, 'q> {
             coded.push(set);
         }
         let mut sifts: Vec<Sift> = probes.iter().map(|_| Sift::default()).collect();
+        sifts.iter_mut().for_each(|sift| sift.reset(f32::NEG_INFINITY));
         let mut pairs: Vec<(Coded<'_>, &mut Sift)> =
             coded.iter().map(|probe| Coded::new(probe, self.codes)).zip(sifts.iter_mut()).collect();
         let sieve = self.sieve(self.plan);
-        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
+        let (selection, stop) = (self.seen(), &self.request.query.stop);
         if let Err(error) = scan(&mut pairs, &sieve, &self.stretches(self.plan), selection, stop) {
             return all_failed(probes.len(), &error);
         }
         let elapsed = begun.elapsed() / probes.len().max(1) as u32;
         let vectors = self.gallery.0.segment.vectors();
-        let mut found = super::scratch::Beam::default();
+        let (mut steps, mut found) = (Steps::default(), super::scratch::Beam::default());
         let mut answer = |probe: &[f32], coded: &CodedProbe, sift: &mut Sift| {
             let begun = Instant::now();
             let (exact, coded) = (Exact::new(probe, vectors), Coded::new(coded, self.codes));
             let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
             counters.plan = self.plan;
-            let answer =
-                self.decide_scan(&sieve, sift, &coded, &exact, &mut found, &mut counters)?;
+            let answer = self.decide_scan(
+                &sieve,
+                sift,
+                &coded,
+                &exact,
+                &mut steps,
+                &mut found,
+                &mut counters,
+            )?;
             let mut matches = match answer {
                 Some(found) => Matches { found, counters },
                 None => self.search(probe)?,
@@ -359,7 +425,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let vectors = self.gallery.0.segment.vectors();
         let mut kept: Vec<_> =
             probes.iter().map(|probe| (Exact::new(probe, vectors), self.keeper(keep))).collect();
-        let (selection, stop) = (self.request.selection.as_deref(), &self.request.query.stop);
+        let (selection, stop) = (self.seen(), &self.request.query.stop);
         if let Err(error) = score_all(&mut kept, selection, stop) {
             return all_failed(probes.len(), &error);
         }

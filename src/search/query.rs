@@ -184,6 +184,17 @@ pub enum Plan {
         /// Standard deviations of a sketch's and a code's error that are allowed for.
         confidence: f32,
     },
+    /// A walk; and where its best face is less similar than `accept`, a scan of all faces.
+    WalkThenScan {
+        /// Width of the walk's beam.
+        beam: usize,
+        /// Similarity from which the walk's answer stands.
+        accept: f32,
+        /// Candidates the scan keeps by estimate.
+        keep: usize,
+        /// Standard deviations of error that the scan allows for.
+        confidence: f32,
+    },
     /// Every face (that passes the filters) is scored by its vector.
     Exhaustive,
 }
@@ -311,6 +322,9 @@ impl<'g> std::ops::Deref for Matches<'g> {
 pub(crate) struct Request<'q> {
     pub(crate) query: &'q Query,
     pub(crate) selection: Option<Arc<super::selection::Selection>>,
+    /// The faces that are not hidden, where some are: those that are measured with are in no graph
+    /// and must not be scanned either.
+    pub(crate) shown: Option<Arc<super::selection::Selection>>,
     /// A face that is never an answer: the one searched for.
     pub(crate) without: Option<u32>,
 }

@@ -59,9 +59,10 @@ pub(super) struct Sifted {
 }
 
 impl Sift {
-    fn reset(&mut self) {
+    /// Empties it for a scan that need not keep what is estimated below `floor`.
+    pub(super) fn reset(&mut self, floor: f32) {
         self.kept.clear();
-        self.floor = f32::NEG_INFINITY;
+        self.floor = floor;
         self.counts = Sifted::default();
     }
 
@@ -92,7 +93,8 @@ impl Sift {
     }
 }
 
-/// Scans stretches of faces for every probe; afterwards each [`Sift`] holds its candidates.
+/// Scans stretches of faces for every probe; afterwards each [`Sift`], which was reset, holds its
+/// candidates.
 pub(super) fn scan(
     probes: &mut [(Coded<'_>, &mut Sift)],
     sieve: &Sieve,
@@ -100,9 +102,6 @@ pub(super) fn scan(
     selection: Option<&Selection>,
     stop: &Stop,
 ) -> Result<(), SearchError> {
-    for (_, sift) in probes.iter_mut() {
-        sift.reset();
-    }
     let mut length = FIRST_STRETCH;
     for stretch in stretches {
         let mut from = stretch.start;

@@ -43,6 +43,17 @@ pub(crate) struct Walk<'a> {
     pub(crate) width: usize,
     /// Where only some faces pass: which, and how many of those to keep.
     pub(crate) selection: Option<(&'a Selection, usize)>,
+    /// Candidates to begin with, best first, instead of what the upper layers lead to.
+    pub(crate) from: &'a [Candidate],
+    /// Faces to look behind at most on layer 0.
+    pub(crate) hops: u64,
+}
+
+impl Walk<'_> {
+    /// From the entry point, for as long as it leads to better faces.
+    pub(crate) fn of(width: usize) -> Self {
+        Self { width, selection: None, from: &[], hops: u64::MAX }
+    }
 }
 
 /// What a walk did.
@@ -96,18 +107,27 @@ pub(crate) fn walk(
             }
         }
     };
-    let start = descend(graph, scores, stop, fresh, scored, counters)?;
     fresh.clear();
-    for slot in [start, graph.entry] {
-        if visited.insert(slot) {
-            fresh.push(slot);
+    if ask.from.is_empty() {
+        let start = descend(graph, scores, stop, fresh, scored, counters)?;
+        fresh.clear();
+        for slot in [start, graph.entry] {
+            if visited.insert(slot) {
+                fresh.push(slot);
+            }
         }
     }
+    for &candidate in ask.from {
+        visited.insert(candidate.slot);
+        beam.insert(candidate);
+    }
+    let mut left = ask.hops;
     loop {
         counters.scored += fresh.len() as u64;
         scores.score(fresh, scored);
         meet(fresh, scored, beam, passing);
-        let Some(candidate) = beam.next() else { return Ok(()) };
+        let Some(candidate) = beam.next().filter(|_| left > 0) else { return Ok(()) };
+        left -= 1;
         counters.hops += 1;
         if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
             stop.check()?;
