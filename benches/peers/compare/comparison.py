@@ -13,11 +13,8 @@ from compare.rounds import Records
 
 
 def run(options: Options) -> int:
-    wanted = [
-        index
-        for index in indexes.all_indexes(options.faces)
-        if any(fnmatch(index.name, pattern) for pattern in options.only)
-    ]
+    known = indexes.all_indexes(options.faces)
+    wanted = [one for one in known if any(fnmatch(one.name, only) for only in options.only)]
     failures = 0
     for kind in options.kinds:
         gallery = data.prepare(options, kind)
@@ -26,7 +23,7 @@ def run(options: Options) -> int:
         failed: dict[str, str] = (
             {} if options.report else _measure(options, gallery, wanted, records)
         )
-        results = [_result(index, gallery, records) for index in wanted if any(records.of(index))]
+        results = [_result(index, gallery, records) for index in known if any(records.of(index))]
         print(report.write(folder, gallery, results, failed))
         print(f"written to {folder}", file=sys.stderr)
         failures += len(failed)
