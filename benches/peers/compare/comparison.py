@@ -15,14 +15,16 @@ from compare.rounds import Records
 def run(options: Options) -> int:
     known = indexes.all_indexes(options.faces)
     wanted = [one for one in known if any(fnmatch(one.name, only) for only in options.only)]
+    if not wanted:
+        names = ", ".join(index.name for index in known)
+        print(f"no index is named {', '.join(options.only)}: there are {names}", file=sys.stderr)
+        return 2
     failures = 0
     for kind in options.kinds:
         gallery = data.prepare(options, kind)
         folder = places.HOME / "results" / gallery.name / places.commit()
         records = Records(folder / "rounds.jsonl")
-        failed: dict[str, str] = (
-            {} if options.report else _measure(options, gallery, wanted, records)
-        )
+        failed = {} if options.report else _measure(options, gallery, wanted, records)
         results = [_result(index, gallery, records) for index in known if any(records.of(index))]
         print(report.write(folder, gallery, results, failed))
         print(f"written to {folder}", file=sys.stderr)

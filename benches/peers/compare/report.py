@@ -64,7 +64,9 @@ def _circumstances(data: Data, results: list[Result]) -> list[str]:
     versions = {f"{result.index.package} {result.index.version}": None for result in results}
     rounds = max((point.rounds for r in results for point in r.points), default=0)
     probes, mated = len(data.probes()), data.mated()
-    described["probes"] = f"{mated} mated, {probes - mated} non-mated; medians of {rounds} rounds"
+    described["probes"] = (
+        f"{mated} mated, {probes - mated} non-mated; medians of up to {rounds} rounds"
+    )
     described["engines"] = ", ".join(versions)
     lines = [f"- {name}: {value}" for name, value in described.items()]
     for result in results:
