@@ -85,7 +85,8 @@ impl Data {
     }
 }
 
-fn read(path: &std::path::Path) -> Vec<Embedding> {
+/// The embeddings of a file, each of unit length.
+pub(crate) fn read(path: &std::path::Path) -> Vec<Embedding> {
     let file = Embeddings::open(path, None).expect("readable");
     let mut row = vec![0.0; file.dims()];
     (0..file.rows())
