@@ -44,7 +44,7 @@ fn allocations<R>(work: impl FnOnce() -> R) -> usize {
 }
 
 #[test]
-fn a_warm_walk_allocates_its_answer_alone() {
+fn a_warm_search_allocates_its_answer_alone() {
     let folder = tempfile::tempdir().unwrap();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
     let place = folder.path().join("gallery");
@@ -52,14 +52,15 @@ fn a_warm_walk_allocates_its_answer_alone() {
     let gallery = Gallery::open(&place).unwrap();
     let probes: Vec<Embedding> =
         (0..50).map(|id| gallery.embedding(lookalike::FaceId(id * 11)).unwrap()).collect();
-    for beam in [16, 64, 256] {
-        let query = Query::new().top(10).beam(beam);
+    let walks = [16, 64, 256].map(|beam| Query::new().top(10).beam(beam));
+    let scans = [0.05, 0.5, 1.0].map(|share| Query::new().top(10).share(share));
+    for query in walks.into_iter().chain(scans) {
         for probe in &probes {
             gallery.search(probe, &query).unwrap();
         }
         for probe in &probes {
             let count = allocations(|| gallery.search(probe, &query).unwrap());
-            assert_eq!(count, 1, "beam {beam}");
+            assert_eq!(count, 1, "{query:?}");
         }
     }
 }

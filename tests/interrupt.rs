@@ -19,7 +19,7 @@ use lookalike::{Build, BuildError, Cancel, Gallery, Progress, Silent};
 /// A build of these takes long enough to be interrupted, in either profile.
 const FACES: usize = if cfg!(debug_assertions) { 200 } else { 1000 };
 /// More than any machine builds before a signal comes.
-const MANY: usize = if cfg!(debug_assertions) { 5000 } else { 20_000 };
+const MANY: usize = if cfg!(debug_assertions) { 4000 } else { 20_000 };
 const DIMS: usize = 8;
 
 fn place(faces: usize) -> Place {
@@ -69,7 +69,14 @@ fn building(place: &Place) -> std::path::PathBuf {
 fn a_cancelled_build_goes_on_after_the_last_finished_step() {
     let uninterrupted = place(300);
     run(&uninterrupted.build().threads(1)).unwrap();
-    for (step, resumed) in [("faces", false), ("graph", true)] {
+    for (step, resumed) in [
+        ("faces", false),
+        ("space", true),
+        ("learning cells", true),
+        ("cells", true),
+        ("codes", true),
+        ("graph", true),
+    ] {
         let place = place(300);
         let build = place.build().threads(1);
         let error = CancelAt::new(step).run(&build).unwrap_err();
@@ -85,6 +92,22 @@ fn a_cancelled_build_goes_on_after_the_last_finished_step() {
             assert_eq!(read(&place), read(&uninterrupted), "{}", file.display());
         }
     }
+}
+
+/// The moment between the note that the faces are in order and the end of those that are not.
+#[test]
+fn vectors_in_the_order_of_the_input_are_never_published() {
+    let place = place(300);
+    let build = place.build().threads(1);
+    let unordered = building(&place).join("segments/0001/vectors.unordered");
+    assert!(CancelAt::new("codes").run(&build).is_err());
+    let left = fs::read(&unordered).unwrap();
+    assert!(CancelAt::new("graph").run(&build).is_err());
+    assert!(!unordered.exists());
+    fs::write(&unordered, left).unwrap();
+    assert_eq!(CancelAt::new("never").run(&build).unwrap(), 300);
+    assert_whole(&place, 300);
+    assert!(!place.gallery().join("segments/0001/vectors.unordered").exists());
 }
 
 #[test]

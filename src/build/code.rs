@@ -1,20 +1,24 @@
-//! The step from vectors to codes: learn the space from a sample, then code face after face.
+//! The step from vectors to codes: learn the space, put the faces by cell, code face after face.
 //!
-//! In come the mapped vectors of a segment; out goes `codes.bin`. Blocks of faces are projected and
-//! coded in parallel and written in slot order, so memory does not grow with the gallery.
+//! In come the mapped vectors of a segment in the order of the input; out go `vectors.bin` and
+//! `codes.bin` in the order of slots. Blocks of faces are projected and coded in parallel and written
+//! one after the other, so that memory holds a few numbers a face.
 
 use std::path::Path;
 
+use half::f16;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use super::cells::{self, Order};
 use super::lookup::Numbers;
 use super::{Build, BuildError};
 use crate::codes::{self, Shape, SketchScale};
-use crate::gallery::CodesInfo;
 use crate::gallery::codes::BLOCK_FACES;
 use crate::gallery::format::{FileKind, Section};
 use crate::gallery::segment::Vectors;
 use crate::gallery::write::BinaryWriter;
+use crate::gallery::{CellsInfo, CodesInfo};
 use crate::kernels::Kernels;
 use crate::space::{self, Space};
 use crate::{Cancel, Progress};
@@ -24,7 +28,15 @@ const SAMPLE: usize = 20_000;
 /// Faces coded by one thread at a time: whole blocks of sketches.
 const FACES_A_TASK: usize = 16 * BLOCK_FACES as usize;
 
-/// Learns the space and codes every face into `codes.bin` in the folder `segment`.
+/// What the step gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Coded {
+    pub(super) codes: CodesInfo,
+    pub(super) cells: CellsInfo,
+}
+
+/// Learns space and cells, and writes every face into `vectors.bin` and `codes.bin` in the folder
+/// `segment`. `vectors` are in the order of places.
 pub(super) fn code(
     build: &Build,
     segment: &Path,
@@ -32,7 +44,7 @@ pub(super) fn code(
     dims: usize,
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<CodesInfo, BuildError> {
+) -> Result<Coded, BuildError> {
     progress.begin("space", None);
     let faces = vectors.faces(dims);
     let sample = sample(vectors, dims, faces);
@@ -41,6 +53,13 @@ pub(super) fn code(
     drop(sample);
     progress.end();
     let (space, shape) = (&learned.space, learned.shape);
+    let order = cells::order(build, vectors, space, progress, cancel)?;
+    let mut ordered =
+        BinaryWriter::create(&segment.join(FileKind::Vectors.file_name()), FileKind::Vectors)?;
+    ordered.section(match vectors {
+        Vectors::F32(_) => Section::VectorsF32,
+        Vectors::F16(_) => Section::VectorsF16,
+    })?;
     let mut out =
         BinaryWriter::create(&segment.join(FileKind::Codes.file_name()), FileKind::Codes)?;
     out.section(Section::CodeParams)?;
@@ -52,6 +71,7 @@ pub(super) fn code(
     out.write(space.mean())?;
     out.section(Section::SpaceMatrix)?;
     out.write(space.matrix())?;
+    write_order(&mut out, &order)?;
     out.section(Section::Codes)?;
     let mut sketches = Numbers::new(segment)?;
     progress.begin("codes", Some(u64::from(faces)));
@@ -62,30 +82,58 @@ pub(super) fn code(
             return Err(BuildError::Cancelled);
         }
         let to = (from as usize + tasks * FACES_A_TASK).min(faces as usize) as u32;
-        let slots: Vec<u32> = (from..to).collect();
-        let coded: Vec<(Vec<u8>, Vec<u8>)> = slots
+        let places = &order.places[from as usize..to as usize];
+        let coded: Vec<Few> = places
             .par_chunks(FACES_A_TASK)
-            .map(|slots| code_few(space, shape, vectors, dims, slots))
+            .map(|places| code_few(space, shape, vectors, dims, places))
             .collect();
-        for (rows, blocks) in &coded {
-            out.write(rows)?;
-            sketches.write(blocks)?;
+        for few in &coded {
+            ordered.write(&few.vectors)?;
+            out.write(&few.rows)?;
+            sketches.write(&few.sketches)?;
         }
         progress.advance(u64::from(to - from));
         from = to;
     }
     sketches.store(&mut out, Section::Sketches)?;
+    ordered.finish(u64::from(faces), dims)?;
     out.finish(u64::from(faces), dims)?;
     progress.end();
     let error = learned.errors.iter().find(|e| e.shape == shape);
-    Ok(CodesInfo {
-        bytes: shape.bytes(),
-        bits: shape.bits(),
-        dims: shape.dims(),
-        carrying: learned.carrying,
-        error: error.map_or(0.0, |e| e.anybody),
-        error_nearest: error.map_or(0.0, |e| e.nearest),
+    Ok(Coded {
+        codes: CodesInfo {
+            bytes: shape.bytes(),
+            bits: shape.bits(),
+            dims: shape.dims(),
+            carrying: learned.carrying,
+            error: error.map_or(0.0, |e| e.anybody),
+            error_nearest: error.map_or(0.0, |e| e.nearest),
+        },
+        cells: CellsInfo {
+            count: order.centroids.cells() as u32,
+            groups: order.centroids.group_starts().len().saturating_sub(1) as u32,
+            largest: order.starts.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0),
+        },
     })
+}
+
+/// Writes where each face lies, and the cells.
+fn write_order(out: &mut BinaryWriter, order: &Order) -> Result<(), BuildError> {
+    let Order { places, slots, starts, centroids } = order;
+    let halves =
+        |values: &[f32]| -> Vec<f16> { values.iter().map(|&v| f16::from_f32(v)).collect() };
+    out.section(Section::CellStarts)?;
+    out.write(starts)?;
+    out.section(Section::CellCentroids)?;
+    out.write(&halves(centroids.values()))?;
+    out.section(Section::GroupStarts)?;
+    out.write(centroids.group_starts())?;
+    out.section(Section::GroupCentroids)?;
+    out.write(&halves(centroids.group_values()))?;
+    out.section(Section::Places)?;
+    out.write(places)?;
+    out.section(Section::Slots)?;
+    Ok(out.write(slots)?)
 }
 
 /// Vectors spread evenly over the gallery, one after the other.
@@ -93,33 +141,39 @@ fn sample(vectors: Vectors<'_>, dims: usize, faces: u32) -> Vec<f32> {
     let wanted = SAMPLE.min(faces as usize).min((1 << 28) / dims.max(1));
     let mut sample = Vec::with_capacity(wanted * dims);
     for i in 0..wanted {
-        let slot = (i as u64 * u64::from(faces) / wanted as u64) as u32;
-        sample.extend_from_slice(&vectors.vector(slot, dims));
+        let place = (i as u64 * u64::from(faces) / wanted as u64) as u32;
+        sample.extend_from_slice(&vectors.vector(place, dims));
     }
     sample
 }
 
-/// The rows and the blocks of sketches of a few faces.
-fn code_few(
-    space: &Space,
-    shape: Shape,
-    vectors: Vectors<'_>,
-    dims: usize,
-    slots: &[u32],
-) -> (Vec<u8>, Vec<u8>) {
+/// What is written of a few faces.
+struct Few {
+    /// As they came, number by number.
+    vectors: Vec<u8>,
+    /// A code and its factors a face.
+    rows: Vec<u8>,
+    /// Whole blocks.
+    sketches: Vec<u8>,
+}
+
+/// Codes the faces in a few places, in this order.
+fn code_few(space: &Space, shape: Shape, vectors: Vectors<'_>, dims: usize, places: &[u32]) -> Few {
     let kernels = Kernels::best();
-    let mut given = Vec::with_capacity(slots.len() * dims);
-    for &slot in slots {
-        given.extend_from_slice(&vectors.vector(slot, dims));
+    let mut given = Vec::with_capacity(places.len() * dims);
+    let mut stored = Vec::new();
+    for &place in places {
+        given.extend_from_slice(&vectors.vector(place, dims));
+        stored.extend_from_slice(vectors.bytes(place, dims));
     }
     let projected = space.project_many(&given);
-    let mut rows = vec![0; slots.len() * shape.row_bytes()];
+    let mut rows = vec![0; places.len() * shape.row_bytes()];
     let faces = given.chunks_exact(dims).zip(projected.chunks_exact(shape.dims()));
-    let mut sketches = Vec::with_capacity(slots.len());
+    let mut sketches = Vec::with_capacity(places.len());
     for ((vector, z), row) in faces.zip(rows.chunks_exact_mut(shape.row_bytes())) {
         codes::encode(z, space.bias(&kernels, vector), shape, row);
         sketches.push(codes::sketch(z, shape));
     }
-    let blocks = sketches.chunks(BLOCK_FACES as usize).flat_map(codes::block).collect();
-    (rows, blocks)
+    let sketches = sketches.chunks(BLOCK_FACES as usize).flat_map(codes::block).collect();
+    Few { vectors: stored, rows, sketches }
 }

@@ -11,7 +11,7 @@ use half::f16;
 
 use super::faces::{Ingested, Item, Prepared, PreparedFace};
 use super::lookup::{Numbers, Pairs};
-use super::{Build, BuildError, REJECTS};
+use super::{Build, BuildError, REJECTS, UNORDERED};
 use crate::gallery::attributes::{self, AttributeWriter, Row};
 use crate::gallery::format::{FileKind, Section};
 use crate::gallery::segment::Lookup;
@@ -27,7 +27,7 @@ pub(super) struct Enrolment<'b> {
     dims: usize,
     faces: u32,
     next_face_id: u64,
-    rows_are_slots: bool,
+    rows_are_places: bool,
     thumbnails: u64,
     warned: u64,
     flagged: u64,
@@ -82,7 +82,7 @@ impl<'b> Enrolment<'b> {
             dims,
             faces: 0,
             next_face_id: 0,
-            rows_are_slots: true,
+            rows_are_places: true,
             thumbnails: 0,
             warned: 0,
             flagged: 0,
@@ -204,7 +204,7 @@ impl<'b> Enrolment<'b> {
         photo: Option<Photo>,
         same_photo_as: Option<u64>,
     ) -> Result<(), BuildError> {
-        let slot = self.faces;
+        let place = self.faces;
         let face_id = item.row;
         let line = item.line;
         let image_hash = photo.as_ref().and_then(|photo| photo.hash);
@@ -219,8 +219,8 @@ impl<'b> Enrolment<'b> {
             row.bounds = line.bounds;
             row.values = line.attributes;
         }
-        self.files.write(slot, row, vector, self.build.vectors, thumbnail.as_deref())?;
-        self.rows_are_slots &= face_id == u64::from(slot);
+        self.files.write(place, row, vector, self.build.vectors, thumbnail.as_deref())?;
+        self.rows_are_places &= face_id == u64::from(place);
         self.faces += 1;
         self.next_face_id = self.next_face_id.max(face_id + 1);
         Ok(())
@@ -242,8 +242,8 @@ impl<'b> Enrolment<'b> {
         };
         // A row that is left out keeps its number unused: the next id lies behind all of them.
         let next_face_id = rows.max(self.next_face_id);
-        let rows_are_slots = self.rows_are_slots && rows == u64::from(self.faces);
-        Ok(Ingested { counts, dims: self.dims, next_face_id, rows_are_slots })
+        let rows_are_places = self.rows_are_places && rows == u64::from(self.faces);
+        Ok(Ingested { counts, dims: self.dims, next_face_id, rows_are_places })
     }
 
     fn manifest(&self) -> PathBuf {
@@ -294,8 +294,8 @@ impl Files {
         vectors: VectorType,
         attributes: &[Attribute],
     ) -> Result<Self, BuildError> {
-        let create = |kind: FileKind, section| {
-            let mut writer = BinaryWriter::create(&segment.join(kind.file_name()), kind)?;
+        let create = |name, kind, section| {
+            let mut writer = BinaryWriter::create(&segment.join(name), kind)?;
             writer.section(section)?;
             Ok::<_, BuildError>(writer)
         };
@@ -306,11 +306,15 @@ impl Files {
         };
         let attribute_path = segment.join(attributes::FILE_NAME);
         Ok(Self {
-            faces: create(FileKind::Faces, Section::FaceIds)?,
+            faces: create(FileKind::Faces.file_name(), FileKind::Faces, Section::FaceIds)?,
             by_id: pairs()?,
             lookups: [pairs()?, pairs()?, pairs()?],
-            vectors: create(FileKind::Vectors, values)?,
-            thumbnails: create(FileKind::Thumbnails, Section::ThumbnailBytes)?,
+            vectors: create(UNORDERED, FileKind::Vectors, values)?,
+            thumbnails: create(
+                FileKind::Thumbnails.file_name(),
+                FileKind::Thumbnails,
+                Section::ThumbnailBytes,
+            )?,
             thumbnail_offsets: Numbers::new(segment)?,
             thumbnail_bytes: 0,
             attributes: AttributeWriter::create(&attribute_path, attributes)?,
@@ -319,14 +323,14 @@ impl Files {
 
     fn write(
         &mut self,
-        slot: u32,
+        place: u32,
         row: Row,
         vector: &[f32],
         vectors: VectorType,
         thumbnail: Option<&[u8]>,
     ) -> Result<(), BuildError> {
         self.faces.write(&[row.face_id])?;
-        self.by_id.push(row.face_id, slot)?;
+        self.by_id.push(row.face_id, place)?;
         let hashes = [
             row.key.as_deref().map(Lookup::of_text),
             row.subject.as_deref().map(Lookup::of_text),
@@ -334,7 +338,7 @@ impl Files {
         ];
         for (lookup, hash) in self.lookups.iter_mut().zip(hashes) {
             if let Some(hash) = hash {
-                lookup.push(hash, slot)?;
+                lookup.push(hash, place)?;
             }
         }
         match vectors {
@@ -354,10 +358,10 @@ impl Files {
 
     fn finish(mut self, faces: u32, dims: usize) -> Result<(), BuildError> {
         let faces = u64::from(faces);
-        self.by_id.store(&mut self.faces, None, Section::SlotsById)?;
+        self.by_id.store(&mut self.faces, None, Section::PlacesById)?;
         for (pairs, lookup) in self.lookups.into_iter().zip(Lookup::ALL) {
-            let (hashes, slots) = lookup.sections();
-            pairs.store(&mut self.faces, Some(hashes), slots)?;
+            let (hashes, places) = lookup.sections();
+            pairs.store(&mut self.faces, Some(hashes), places)?;
         }
         self.faces.finish(faces, dims)?;
         self.vectors.finish(faces, dims)?;

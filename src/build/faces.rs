@@ -1,7 +1,8 @@
 //! The step from input files to faces: read, validate, pair, thumbnail, write.
 //!
 //! In come the embeddings, the manifest and the images of a [`Build`]; out go the files of a
-//! segment, without its graph, and what became of each row. Reading rows and decoding images runs
+//! segment, without codes and graph, and what became of each row. Vectors are not in their final
+//! order yet. Reading rows and decoding images runs
 //! in parallel; what follows runs in the order of the input, so the result does not depend on the
 //! number of threads.
 
@@ -27,7 +28,7 @@ pub(super) struct Ingested {
     pub(super) dims: usize,
     pub(super) next_face_id: u64,
     /// Whether the n-th row is the n-th face, for every row.
-    pub(super) rows_are_slots: bool,
+    pub(super) rows_are_places: bool,
 }
 
 /// The opened input of a build.

@@ -11,9 +11,12 @@ use hnsw_rs::prelude::Hnsw;
 use super::faces::Ingested;
 use super::place::{Measured, Place};
 use super::promise::{Measuring, Sample};
-use super::{Build, BuildError, Builder, VectorFile};
+use super::{Build, BuildError, Builder, Coded, VectorFile};
+use crate::gallery::GraphInfo;
+use crate::gallery::codes::CodeFile;
+use crate::gallery::format::FileKind;
+use crate::gallery::segment::BinaryFile;
 use crate::gallery::segment::Vectors;
-use crate::gallery::{CodesInfo, GraphInfo};
 use crate::graph::{self, Graph, GraphParams};
 use crate::search::{FEW, Promise};
 use crate::{Cancel, Gallery, Progress};
@@ -22,7 +25,9 @@ use crate::{Cancel, Gallery, Progress};
 pub(super) struct LinkJob<'a> {
     vectors: Vectors<'a>,
     dims: usize,
-    /// Faces that are linked after all others.
+    /// The slot of each place.
+    slots: &'a [u32],
+    /// Slots of faces that are linked after all others.
     last: &'a HashSet<u32>,
     /// What to do with the graph of the others.
     pause: &'a mut dyn FnMut(Graph) -> Result<(), BuildError>,
@@ -36,18 +41,19 @@ impl LinkJob<'_> {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Option<Graph>, BuildError> {
-        let Self { vectors, dims, last, pause } = self;
+        let Self { vectors, dims, last, pause, .. } = self;
         graph::build(vectors, dims, params, last, pause, progress, cancel)
     }
 
-    /// Takes over an index that was made elsewhere; `None` where it is not of these faces.
+    /// Takes over an index that was made elsewhere, its data ids being places; `None` where it is not of these faces.
     pub(super) fn take_over<D: Distance<f32> + Send + Sync>(
         self,
         index: &Hnsw<'_, f32, D>,
         params: &GraphParams,
     ) -> Option<Graph> {
         let faces = self.vectors.faces(self.dims) as usize;
-        graph::has_ids_to(index, faces).then(|| graph::export(index, faces, params))
+        let slot = |id: usize| self.slots.get(id).copied();
+        graph::has_ids_to(index, faces).then(|| graph::export(index, faces, slot, params))
     }
 }
 
@@ -56,7 +62,7 @@ pub(super) struct Linking<'a> {
     pub(super) build: &'a Build,
     pub(super) place: &'a Place,
     pub(super) ingested: Ingested,
-    pub(super) codes: &'a CodesInfo,
+    pub(super) coded: &'a Coded,
 }
 
 impl Linking<'_> {
@@ -92,9 +98,10 @@ impl Linking<'_> {
                     None => Ok(()),
                 }
             };
-            let file = VectorFile::open(&self.place.segment(), self.build.vectors, self.ingested)?;
-            let (vectors, dims) = (file.vectors(), self.ingested.dims);
-            let job = LinkJob { vectors, dims, last: &last, pause: &mut pause };
+            let (file, dims) = (self.vectors()?, self.ingested.dims);
+            let codes = self.codes()?;
+            let (vectors, slots) = (file.vectors(), codes.slots());
+            let job = LinkJob { vectors, dims, slots, last: &last, pause: &mut pause };
             let graph = match link(job)? {
                 Some(graph) => graph,
                 None if cancel.is_cancelled() => return Err(BuildError::Cancelled),
@@ -114,10 +121,22 @@ impl Linking<'_> {
         Ok(Measured { graph: info, promise })
     }
 
+    /// The vectors by slot.
+    fn vectors(&self) -> Result<VectorFile, BuildError> {
+        let (segment, name) = (self.place.segment(), FileKind::Vectors.file_name());
+        Ok(VectorFile::open(&segment, name, self.build.vectors, self.ingested)?)
+    }
+
+    fn codes(&self) -> Result<CodeFile, BuildError> {
+        let (faces, dims) = (self.ingested.counts.enrolled, self.ingested.dims);
+        let file = BinaryFile::open(&self.place.segment(), FileKind::Codes, faces, dims)?;
+        Ok(CodeFile::open(file, faces, dims)?)
+    }
+
     /// The gallery as far as it is built.
     fn provisional(&self, graph: Option<GraphInfo>) -> Result<Gallery, BuildError> {
         let measured = Measured { graph, promise: None };
-        let catalogue = self.build.catalogue(self.ingested, self.codes.clone(), measured);
+        let catalogue = self.build.catalogue(self.ingested, self.coded.clone(), measured);
         catalogue.write(self.place.folder())?;
         Ok(Gallery::open(self.place.folder())?)
     }
@@ -131,7 +150,7 @@ impl Linking<'_> {
         cancel: &Cancel,
     ) -> Result<GraphInfo, BuildError> {
         let (segment, dims) = (self.place.segment(), self.ingested.dims);
-        let file = VectorFile::open(&segment, self.build.vectors, self.ingested)?;
+        let file = self.vectors()?;
         let reached = graph::link_in(&mut graph, left_out, file.vectors(), dims, progress, cancel)
             .ok_or(BuildError::Cancelled)?;
         graph::store(&graph, &segment, dims)?;

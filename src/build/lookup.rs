@@ -9,7 +9,7 @@ use crate::gallery::format::Section;
 use crate::gallery::map::ScratchMapping;
 use crate::gallery::write::BinaryWriter;
 
-/// Pairs of a number to be found by and a slot, in a file without a name that may outgrow memory.
+/// Pairs of a number to be found by and a place, in a file without a name that may outgrow memory.
 pub(super) struct Pairs {
     out: BufWriter<File>,
     count: u64,
@@ -31,8 +31,8 @@ impl Pairs {
         })
     }
 
-    pub(super) fn push(&mut self, number: u64, slot: u32) -> Result<(), BuildError> {
-        let pair = [number, u64::from(slot)];
+    pub(super) fn push(&mut self, number: u64, place: u32) -> Result<(), BuildError> {
+        let pair = [number, u64::from(place)];
         self.sorted &= self.last <= pair;
         self.last = pair;
         self.count += 1;
@@ -41,12 +41,12 @@ impl Pairs {
             .map_err(|source| BuildError::io("write a scratch file in", &self.scratch, source))
     }
 
-    /// Writes the sorted numbers as one section (where asked for) and their slots as another.
+    /// Writes the sorted numbers as one section (where asked for) and their places as another.
     pub(super) fn store(
         mut self,
         out: &mut BinaryWriter,
         numbers: Option<Section>,
-        slots: Section,
+        places: Section,
     ) -> Result<(), BuildError> {
         let failed = |source| BuildError::io("read a scratch file in", &self.scratch, source);
         self.out.flush().map_err(failed)?;
@@ -69,7 +69,7 @@ impl Pairs {
                 out.write(&[pair[0]])?;
             }
         }
-        out.section(slots)?;
+        out.section(places)?;
         for pair in pairs.iter() {
             out.write(&[pair[1] as u32])?;
         }

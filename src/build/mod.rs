@@ -5,13 +5,18 @@
 //! finished, and published by a rename.
 //!
 //! ```text
-//! faces   read, validate, pair, thumbnail     -> vectors, attributes, thumbnails, ids, rejects.csv
-//! codes   space learned, every face coded         -> codes.bin
+//! faces   read, validate, pair, thumbnail     -> attributes, thumbnails, ids, rejects.csv, vectors
+//!                                                in the order of the input
+//! codes   space and cells learned, faces put
+//!         by cell, every face coded           -> vectors.bin, codes.bin
 //! graph   hnsw_rs, exported, all reachable    -> graph.bin
 //! publish checksums, gallery.json, rename     -> GALLERY
 //! ```
+//!
+//! A face's *place* is its number in the order of the input, its *slot* that in the order of cells.
 
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -25,12 +30,11 @@ use crate::gallery::catalogue::FileInfo;
 use crate::gallery::format::{FORMAT, FileKind, Section};
 use crate::gallery::segment::{BinaryFile, Vectors};
 use crate::gallery::write::sync_dir;
-use crate::gallery::{
-    Catalogue, CodesInfo, GalleryError, IngestCounts, SegmentInfo, VectorType, catalogue,
-};
+use crate::gallery::{Catalogue, GalleryError, IngestCounts, SegmentInfo, VectorType, catalogue};
 use crate::graph::{Graph, GraphParams};
 use crate::{Cancel, Progress};
 
+mod cells;
 mod code;
 mod enrol;
 mod error;
@@ -42,11 +46,14 @@ mod promise;
 
 pub use error::BuildError;
 
+use code::Coded;
 use link::{LinkJob, Linking};
 use place::{Finished, Measured, Place};
 
 /// The folder of the one segment a build makes.
 const SEGMENT: &str = "0001";
+/// The vectors in the order of the input, until they are put by cell; never part of a gallery.
+const UNORDERED: &str = "vectors.unordered";
 /// What was refused, warned of or flagged.
 const REJECTS: &str = "rejects.csv";
 /// Memory a build may take beside the graph, unless told otherwise.
@@ -207,8 +214,9 @@ impl Build {
         self
     }
 
-    /// Bytes of memory to stay below beside the graph; 2 GiB unless told otherwise, 64 MiB at least.
-    /// Half of it is for photos being decoded. Pages of mapped files, which the system takes back
+    /// Bytes of memory to stay below beside the graph and 12 bytes a face for their order; 2 GiB
+    /// unless told otherwise, 64 MiB at least. Half of it is for photos being decoded, and later a
+    /// quarter for the faces that cells are learned from. Pages of mapped files, which the system takes back
     /// when it needs them, are not counted.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
@@ -306,24 +314,27 @@ impl Build {
             place.clear();
             return Err(BuildError::NothingEnrolled { rejected: ingested.counts.rejected });
         }
-        if way != "build" && !ingested.rows_are_slots {
+        if way != "build" && !ingested.rows_are_places {
             return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });
         }
-        let codes = match place.finished.codes.clone() {
-            Some(codes) => codes,
+        let coded = match place.finished.coded.clone() {
+            Some(coded) => coded,
             None => {
-                let file = VectorFile::open(&place.segment(), self.vectors, ingested)?;
+                let segment = place.segment();
+                let file = VectorFile::open(&segment, UNORDERED, self.vectors, ingested)?;
                 let (vectors, dims) = (file.vectors(), ingested.dims);
-                let codes = code::code(self, &place.segment(), vectors, dims, progress, cancel)?;
+                let coded = code::code(self, &segment, vectors, dims, progress, cancel)?;
                 let finished = place.finished.clone();
-                place.finish(Finished { codes: Some(codes.clone()), ..finished })?;
-                codes
+                place.finish(Finished { coded: Some(coded.clone()), ..finished })?;
+                coded
             }
         };
+        // Not before the step counts as finished: until then it may have to be done again.
+        remove_unordered(&place.segment())?;
         let measured = match place.finished.measured.clone() {
             Some(measured) => measured,
             None => {
-                let step = Linking { build: self, place: &place, ingested, codes: &codes };
+                let step = Linking { build: self, place: &place, ingested, coded: &coded };
                 let holds_out = way == "build";
                 let measured = step.run(link, holds_out, progress, cancel)?;
                 let finished = place.finished.clone();
@@ -332,7 +343,7 @@ impl Build {
             }
         };
         progress.begin("publish", None);
-        self.publish(&place, ingested, codes, measured)?;
+        self.publish(&place, ingested, coded, measured)?;
         progress.end();
         Ok(ingested.counts)
     }
@@ -341,7 +352,7 @@ impl Build {
         &self,
         place: &Place,
         ingested: faces::Ingested,
-        codes: CodesInfo,
+        coded: Coded,
         measured: Measured,
     ) -> Result<(), BuildError> {
         let segment = place.segment();
@@ -355,7 +366,7 @@ impl Build {
         if measured.graph.is_some() {
             names.push(FileKind::Graph.file_name());
         }
-        let mut catalogue = self.catalogue(ingested, codes, measured);
+        let mut catalogue = self.catalogue(ingested, coded, measured);
         for segment_info in &mut catalogue.segments {
             segment_info.files = names
                 .iter()
@@ -370,12 +381,7 @@ impl Build {
     }
 
     /// What `gallery.json` says, but for the files and their checksums.
-    fn catalogue(
-        &self,
-        ingested: faces::Ingested,
-        codes: CodesInfo,
-        measured: Measured,
-    ) -> Catalogue {
+    fn catalogue(&self, ingested: faces::Ingested, coded: Coded, measured: Measured) -> Catalogue {
         let faces = ingested.counts.enrolled;
         Catalogue {
             format: FORMAT,
@@ -386,7 +392,8 @@ impl Build {
             faces,
             next_face_id: ingested.next_face_id,
             ingest: ingested.counts,
-            codes,
+            codes: coded.codes,
+            cells: coded.cells,
             graph: measured.graph,
             promise: measured.promise,
             segments: vec![SegmentInfo { name: SEGMENT.to_owned(), faces, files: Vec::new() }],
@@ -405,11 +412,12 @@ struct VectorFile {
 impl VectorFile {
     fn open(
         segment: &Path,
+        name: &str,
         kind: VectorType,
         ingested: faces::Ingested,
     ) -> Result<Self, GalleryError> {
-        let faces = ingested.counts.enrolled;
-        let file = BinaryFile::open(segment, FileKind::Vectors, faces, ingested.dims)?;
+        let (faces, dims) = (ingested.counts.enrolled, ingested.dims);
+        let file = BinaryFile::open_named(segment, name, FileKind::Vectors, faces, dims)?;
         let range = match kind {
             VectorType::F32 => file.range::<f32>(Section::VectorsF32, None)?,
             VectorType::F16 => file.range::<f16>(Section::VectorsF16, None)?,
@@ -422,6 +430,15 @@ impl VectorFile {
             VectorType::F32 => Vectors::F32(self.file.items(&self.range)),
             VectorType::F16 => Vectors::F16(self.file.items(&self.range)),
         }
+    }
+}
+
+/// Removes the vectors in the order of the input, where they are still there.
+fn remove_unordered(segment: &Path) -> Result<(), BuildError> {
+    let path = segment.join(UNORDERED);
+    match fs::remove_file(&path) {
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| BuildError::io("remove", &path, source)),
     }
 }
 

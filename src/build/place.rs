@@ -11,12 +11,13 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use super::code::Coded;
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
 use crate::gallery::format::FORMAT;
-use crate::gallery::write::{create_private_dir, publish, write_atomically};
-use crate::gallery::{CodesInfo, GraphInfo, catalogue};
+use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
+use crate::gallery::{GraphInfo, catalogue};
 use crate::search::Promise;
 
 const STATE: &str = "build.json";
@@ -28,7 +29,7 @@ const MADE: [&str; 5] =
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub(super) faces: Option<Ingested>,
-    pub(super) codes: Option<CodesInfo>,
+    pub(super) coded: Option<Coded>,
     pub(super) measured: Option<Measured>,
 }
 
@@ -121,6 +122,10 @@ impl Place {
 
     /// Makes known which steps are finished.
     pub(super) fn finish(&mut self, finished: Finished) -> Result<(), BuildError> {
+        if finished != Finished::default() {
+            // What a step wrote is there for good before the step counts as finished.
+            sync_dir(&self.segment())?;
+        }
         self.finished = finished;
         let state = State { recipe: self.recipe.clone(), finished: self.finished.clone() };
         let path = self.folder.join(STATE);

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::BuildError;
 use crate::gallery::attributes::column;
 use crate::search::{
-    Counters, Ladder, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError, Selection,
+    Counters, Ladder, Match, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError, Selection,
 };
 use crate::{Cancel, Embedding, Gallery, Progress};
 
@@ -84,19 +84,17 @@ impl Sample {
         let mated = affordable.clamp(LEAST_MATED, MATED).min(faces as usize);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut subjects = Vec::with_capacity(mated);
-        for slot in index::sample(&mut random, faces as usize, mated) {
-            let slot = slot as u32;
-            let subject = gallery.0.segment.attributes.text(column::SUBJECT, slot);
-            let subject = subject?.map(str::to_owned);
+        let segment = &gallery.0.segment;
+        for place in index::sample(&mut random, faces as usize, mated) {
+            let place = place as u32;
+            let subject = segment.attributes.text(column::SUBJECT, place)?.map(str::to_owned);
             let mates = match &subject {
-                Some(subject) => {
-                    let mut slots = gallery.slots_of_subject(subject)?;
-                    slots.retain(|&mate| mate != slot);
-                    slots
-                }
+                Some(subject) => gallery.places_of_subject(subject)?,
                 None => Vec::new(),
             };
-            subjects.push((slot, subject, mates));
+            let others = mates.into_iter().filter(|&mate| mate != place);
+            let mates: Vec<u32> = others.map(|mate| segment.slot(mate)).collect();
+            subjects.push((segment.slot(place), subject, mates));
         }
         let disturb = Disturb::new(gallery)?;
         let mut pairs = Vec::new();
@@ -170,8 +168,7 @@ impl Sample {
             for (case, answer) in cases.iter_mut().zip(answers) {
                 let answer = answer?;
                 case.nearest = answer.first().map_or(0.0, |found| found.similarity);
-                let slots: Vec<u32> = answer.iter().map(|found| found.slot()).collect();
-                case.mark(gallery, &slots)?;
+                case.mark(gallery, &answer)?;
             }
             progress.advance(probes.len() as u64);
         }
@@ -186,12 +183,13 @@ impl Case {
     }
 
     /// Notes the mates among the exact answers.
-    fn mark(&mut self, gallery: &Gallery, slots: &[u32]) -> Result<(), BuildError> {
-        for (rank, &slot) in slots.iter().enumerate() {
+    fn mark(&mut self, gallery: &Gallery, found: &[Match<'_>]) -> Result<(), BuildError> {
+        for (rank, found) in found.iter().enumerate() {
+            let slot = found.slot();
             let is_mate = match &self.wanted {
                 Wanted::OfSubject(subject) => {
-                    let found = gallery.0.segment.attributes.text(column::SUBJECT, slot);
-                    found? == Some(subject)
+                    let segment = &gallery.0.segment;
+                    segment.attributes.text(column::SUBJECT, found.place())? == Some(subject)
                 }
                 Wanted::Face(face) => *face == slot,
                 Wanted::Nobody => false,
@@ -310,22 +308,26 @@ impl<'a> Measuring<'a> {
         gallery: &Gallery,
         progress: &dyn Progress,
     ) -> Result<(), BuildError> {
+        let shares = if gallery.catalogue().cells.count >= LEAST_CELLS { &SHARES[..] } else { &[] };
         let plans: Vec<Plan> = SCANS
             .iter()
             .map(|&(times, confidence)| Plan::Scan { share: 1.0, keep: times, confidence })
             .collect();
-        progress.begin("scans", Some((plans.len() * PROMISED.len()) as u64));
-        for which in 0..PROMISED.len() {
+        let each = plans.len() + shares.len() * SHARED.len();
+        progress.begin("scans", Some((each * PROMISED.len()) as u64));
+        for (which, &k) in PROMISED.iter().enumerate() {
             for &plan in &plans {
                 let plan = match plan {
                     Plan::Scan { share, keep, confidence } => {
-                        Plan::Scan { share, keep: keep * PROMISED[which], confidence }
+                        Plan::Scan { share, keep: keep * k, confidence }
                     }
                     other => other,
                 };
                 self.rung(gallery, which, plan)?;
                 progress.advance(1);
             }
+            self.shares(gallery, which, shares)?;
+            progress.advance((shares.len() * SHARED.len()) as u64);
         }
         progress.end();
         Ok(())
@@ -351,6 +353,30 @@ impl<'a> Measuring<'a> {
         Ok(())
     }
 
+    /// Measures scans of larger and larger shares of the gallery, until one finds all or costs more
+    /// than scanning the whole.
+    fn shares(
+        &mut self,
+        gallery: &Gallery,
+        which: usize,
+        shares: &[f64],
+    ) -> Result<(), BuildError> {
+        for (times, confidence) in SHARED {
+            let keep = times * PROMISED[which];
+            let whole = Plan::Scan { share: 1.0, keep, confidence };
+            let rungs = self.ladders[which].rungs.iter();
+            let dear = rungs.filter(|rung| rung.plan == whole).map(Rung::microseconds);
+            let dear = dear.fold(f64::INFINITY, f64::min);
+            for &share in shares {
+                let rung = self.rung(gallery, which, Plan::Scan { share, keep, confidence })?;
+                if rung.at_least >= ENOUGH || rung.microseconds() > dear {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Measures walks of the gallery's graph, wider and wider until one finds all.
     pub(super) fn walks(
         &mut self,
@@ -358,11 +384,11 @@ impl<'a> Measuring<'a> {
         progress: &dyn Progress,
     ) -> Result<(), BuildError> {
         progress.begin("walks", Some((BEAMS.len() * PROMISED.len()) as u64));
-        for which in 0..PROMISED.len() {
+        for (which, &k) in PROMISED.iter().enumerate() {
             let dear = self.cost_of_enough(which).min(gallery.len() as f64 * EXACT);
             for (done, &beam) in BEAMS.iter().enumerate() {
                 let skipped = BEAMS.len() - done;
-                if beam < PROMISED[which] {
+                if beam < k {
                     progress.advance(1);
                     continue;
                 }
@@ -446,6 +472,13 @@ const SCANS: [(usize, f32); 5] = [(2, 0.0), (4, 1.0), (10, 2.0), (10, 3.0), (20,
 /// Beams, candidates for each face asked for, and the confidence, of the walks followed by scans.
 const DOUBTS: [(usize, usize, f32); 6] =
     [(32, 2, 0.0), (32, 4, 1.0), (32, 10, 2.0), (128, 2, 0.0), (128, 4, 1.0), (128, 10, 2.0)];
+
+/// The same of the scans of a share.
+const SHARED: [(usize, f32); 2] = [(2, 1.0), (4, 2.0)];
+/// Shares that are measured.
+const SHARES: [f64; 6] = [0.01, 0.02, 0.05, 0.1, 0.25, 0.5];
+/// With fewer cells a share is a matter of a few of them, and the whole is scanned soon anyway.
+const LEAST_CELLS: u32 = 64;
 
 /// The hit rate of hits and mates a probe, and its lower 95 % bound (one-sided).
 ///

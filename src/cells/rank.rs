@@ -68,6 +68,21 @@ impl<'a> Cells<'a> {
         self.len() == 0
     }
 
+    /// The first slot of each cell, and at the end the number of faces.
+    pub(crate) fn starts(&self) -> &'a [u32] {
+        self.starts
+    }
+
+    /// The first cell of each group, and at the end the number of cells; empty without groups.
+    pub(crate) fn group_starts(&self) -> &'a [u32] {
+        self.group_starts
+    }
+
+    /// Bytes of a centroid.
+    pub(crate) fn centroid_bytes(&self) -> u64 {
+        (self.dims * size_of::<f16>()) as u64
+    }
+
     /// The slots of a cell; empty where there is no such cell, or its bounds make no sense.
     pub fn slots(&self, cell: u32) -> Range<u32> {
         let faces = self.starts.last().copied().unwrap_or(0);
@@ -101,16 +116,19 @@ impl<'a> Cells<'a> {
         ranking.keys.clear();
         let of = |cell: usize| &self.centroids[cell * self.dims..][..self.dims];
         let wanted = wanted.min(self.len());
+        ranking.scored = 0;
         if self.len() <= flat || self.group_starts.is_empty() || wanted > self.len() / SLACK {
             ranking.keys.extend((0..self.len()).map(|c| key(kernels.dot_f16(probe, of(c)), c)));
         } else {
             let enough = (wanted * SLACK).max(self.len() / LEAST);
             self.choose_groups(kernels, probe, enough, ranking);
+            ranking.scored = self.group_starts.len() - 1;
             for at in 0..ranking.groups.len() {
                 let cells = self.cells_of(number(ranking.groups[at]));
                 ranking.keys.extend(cells.map(|c| key(kernels.dot_f16(probe, of(c)), c)));
             }
         }
+        ranking.scored += ranking.keys.len();
         best_first(&mut ranking.keys, wanted);
         ranking.cells.clear();
         ranking.cells.extend(ranking.keys.iter().map(|&key| number(key) as u32));
@@ -150,6 +168,14 @@ pub struct Ranking {
     keys: Vec<u64>,
     groups: Vec<u64>,
     cells: Vec<u32>,
+    scored: usize,
+}
+
+impl Ranking {
+    /// Centroids of cells and groups that the last ranking scored.
+    pub(crate) fn scored(&self) -> usize {
+        self.scored
+    }
 }
 
 /// Similarity and number in one integer that sorts best first: integers sort several times faster

@@ -36,6 +36,7 @@ struct Shown<'a> {
     files: Vec<ShownFile<'a>>,
     attributes: Vec<ShownAttribute<'a>>,
     codes: &'a lookalike::gallery::CodesInfo,
+    cells: lookalike::gallery::CellsInfo,
     graph: Option<&'a lookalike::gallery::GraphInfo>,
     promise: Option<&'a Promise>,
     ingest: lookalike::gallery::IngestCounts,
@@ -101,6 +102,7 @@ fn shown(gallery: &Gallery) -> Shown<'_> {
             .map(|attribute| ShownAttribute { name: &attribute.name, kind: attribute.kind })
             .collect(),
         codes: &catalogue.codes,
+        cells: catalogue.cells,
         graph: catalogue.graph.as_ref(),
         promise: catalogue.promise.as_ref(),
         ingest: catalogue.ingest,
@@ -130,6 +132,14 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
         out,
         "  codes       {} bytes: {} bits x {} dimensions; {} of {} dimensions carry anything",
         codes.bytes, codes.bits, codes.dims, codes.carrying, shown.dims
+    )?;
+    let cells = shown.cells;
+    writeln!(
+        out,
+        "  cells       {} of {:.0} faces on average, {} in the largest",
+        grouped(cells.count.into()),
+        shown.faces as f64 / f64::from(cells.count.max(1)),
+        grouped(cells.largest.into())
     )?;
     match shown.graph {
         Some(graph) => {

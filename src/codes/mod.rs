@@ -34,8 +34,10 @@ pub(crate) use sketch::{block, sketch};
 /// Bytes of scale, bias and error after a code.
 pub(crate) const FACTORS_BYTES: usize = 8;
 /// Bytes of a code's chunk, each of consecutive dimensions: a cache line.
+#[cfg(feature = "build")]
 const CHUNK: usize = 64;
 /// The most dimensions a code may have: 256 bytes of single bits.
+#[cfg(feature = "build")]
 pub(crate) const MAX_CODED: usize = 2048;
 
 /// How a code spends its bytes.

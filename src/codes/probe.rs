@@ -93,6 +93,11 @@ impl CodedProbe {
         &self.levels
     }
 
+    /// p = R (q - mu).
+    pub(crate) fn turned(&self) -> &[f32] {
+        &self.turned
+    }
+
     /// |p|, what a code's error is multiplied by.
     #[cfg(all(test, feature = "build"))]
     pub(crate) fn length(&self) -> f32 {

@@ -13,8 +13,10 @@ use super::Shape;
 /// Nibbles of a sketch.
 pub(super) const GROUPS: usize = 32;
 /// Bytes of a sketch.
+#[cfg(feature = "build")]
 pub(crate) const SKETCH_BYTES: usize = GROUPS / 2;
 /// Faces whose sketches are stored together.
+#[cfg(feature = "build")]
 pub(crate) const BLOCK_FACES: usize = 64;
 /// The largest entry of a table.
 const MAX_ENTRY: f32 = 63.0;

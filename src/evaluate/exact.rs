@@ -156,7 +156,7 @@ fn listed_top(
         if !seen.insert(id) {
             return Err(EvaluateError::Twice { probe: number, id: id.0 }.into());
         }
-        if gallery.slot(id).is_err() {
+        if gallery.place(id).is_err() {
             continue;
         }
         let similarity = gallery.similarity(probe, id)?;

@@ -41,7 +41,7 @@ impl Mates {
         let mut mates = Self { probes: Vec::with_capacity(probes), strangers: 0 };
         for (subject, faces) in subjects.iter().zip(exact.faces()) {
             let mated = match subject {
-                Some(subject) if gallery.slots_of_subject(subject)?.is_empty() => {
+                Some(subject) if gallery.places_of_subject(subject)?.is_empty() => {
                     mates.strangers += 1;
                     None
                 }
@@ -81,8 +81,8 @@ impl Mated {
 
     /// Whether a face is of the probe's subject.
     pub(super) fn is_mate(&self, gallery: &Gallery, face: FaceId) -> Result<bool, GalleryError> {
-        let slot = gallery.slot(face)?;
-        let subject = gallery.0.segment.attributes.text(column::SUBJECT, slot)?;
+        let place = gallery.place(face)?;
+        let subject = gallery.0.segment.attributes.text(column::SUBJECT, place)?;
         Ok(subject == Some(self.subject.as_str()))
     }
 }

@@ -45,6 +45,8 @@ pub struct Catalogue {
     pub ingest: IngestCounts,
     /// The codes.
     pub codes: CodesInfo,
+    /// The cells that the faces are stored by.
+    pub cells: CellsInfo,
     /// The graph, unless the gallery was built without one.
     pub graph: Option<GraphInfo>,
     /// What plans deliver on this gallery; `None` for one so small that every face is scored.
@@ -100,6 +102,17 @@ pub struct CodesInfo {
     pub error: f64,
     /// The same of each face's most similar others.
     pub error_nearest: f64,
+}
+
+/// How the faces lie together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellsInfo {
+    /// Cells, at least one.
+    pub count: u32,
+    /// Groups of cells; 0 where there is one level.
+    pub groups: u32,
+    /// Faces of the largest cell.
+    pub largest: u32,
 }
 
 /// How the graph was built and what it took to make every face reachable.
@@ -267,6 +280,7 @@ mod tests {
                 error: 0.0,
                 error_nearest: 0.0,
             },
+            cells: CellsInfo { count: 1, groups: 0, largest: 0 },
             graph: None,
             promise: None,
             segments: vec![SegmentInfo {

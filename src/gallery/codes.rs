@@ -1,11 +1,15 @@
-//! The mapped codes: the space, a row a face, and the sketches of 64 faces a block.
+//! The mapped codes: the space, a row a face, the sketches of 64 faces a block, and the order of the
+//! faces: the cells, and the maps between slots and places.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use half::f16;
+
 use super::GalleryError;
 use super::format::Section;
 use super::segment::BinaryFile;
+use crate::cells::Cells;
 use crate::codes::{Shape, SketchScale};
 use crate::kernels::sketches::{self, BLOCK_BYTES};
 use crate::space::Space;
@@ -24,8 +28,34 @@ pub(crate) struct CodeFile {
     matrix: Range<usize>,
     rows: Range<usize>,
     sketches: Range<usize>,
+    places: Range<usize>,
+    slots: Range<usize>,
+    cells: CellRanges,
     /// Read when the first probe needs it.
     space: OnceLock<Option<Space>>,
+}
+
+/// Where the sections of the cells lie.
+#[derive(Debug)]
+struct CellRanges {
+    starts: Range<usize>,
+    centroids: Range<usize>,
+    group_starts: Range<usize>,
+    group_centroids: Range<usize>,
+}
+
+impl CellRanges {
+    fn of(file: &BinaryFile, coded_dims: usize) -> Result<Self, GalleryError> {
+        let range = |starts, centroids| {
+            let starts = file.range::<u32>(starts, None)?;
+            let cells = (starts.len() as u64 / 4).saturating_sub(1);
+            let values = cells.checked_mul(coded_dims as u64);
+            Ok::<_, GalleryError>((starts, file.range::<f16>(centroids, values)?))
+        };
+        let (starts, centroids) = range(Section::CellStarts, Section::CellCentroids)?;
+        let (group_starts, group_centroids) = range(Section::GroupStarts, Section::GroupCentroids)?;
+        Ok(Self { starts, centroids, group_starts, group_centroids })
+    }
 }
 
 /// Codes as a search sees them: slices of the mapped file.
@@ -70,9 +100,33 @@ impl CodeFile {
             matrix: file.range::<f32>(Section::SpaceMatrix, values)?,
             rows: file.range::<u8>(Section::Codes, rows)?,
             sketches: file.range::<u8>(Section::Sketches, Some(blocks))?,
+            places: file.range::<u32>(Section::Places, Some(faces))?,
+            slots: file.range::<u32>(Section::Slots, Some(faces))?,
+            cells: CellRanges::of(&file, shape.dims())?,
             file,
             space: OnceLock::new(),
         })
+    }
+
+    /// The place of each slot's face, as the file has it.
+    pub(crate) fn places(&self) -> &[u32] {
+        self.file.items(&self.places)
+    }
+
+    /// The slot of each place's face, as the file has it.
+    pub(crate) fn slots(&self) -> &[u32] {
+        self.file.items(&self.slots)
+    }
+
+    /// The cells.
+    pub(crate) fn cells(&self) -> Result<Cells<'_>, GalleryError> {
+        let CellRanges { starts, centroids, group_starts, group_centroids } = &self.cells;
+        let groups = (self.file.items(group_centroids), self.file.items(group_starts));
+        Cells::new(self.shape.dims(), self.file.items(centroids), self.file.items(starts))
+            .and_then(|cells| cells.with_groups(groups.0, groups.1))
+            .ok_or_else(|| {
+                GalleryError::damaged(self.file.path(), "its cells do not fit".to_owned())
+            })
     }
 
     pub(crate) fn view(&self, faces: u32) -> Result<CodesView<'_>, GalleryError> {

@@ -1,5 +1,8 @@
 //! The bytes of a gallery's binary files: the one place that knows offsets, tags and numbers.
 //!
+//! A face has two numbers in a segment. Its *place* is where its id, attributes and thumbnail lie, in
+//! the order of the input; its *slot* is where its vector, code and graph node lie, cell by cell.
+//!
 //! A binary file is a header block of 4,096 bytes, then sections, each at a multiple of 64, zeros
 //! between them. All numbers are little-endian.
 //!
@@ -60,7 +63,7 @@ pub enum FileKind {
     Graph,
     /// The thumbnails.
     Thumbnails,
-    /// The space, the codes and the sketches.
+    /// The space, the order of the faces, the cells, the codes and the sketches.
     Codes,
 }
 
@@ -95,25 +98,25 @@ impl FileKind {
 /// The sections of binary files; a tag never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// u64 a face: slot to face id.
+    /// u64 a face: place to face id.
     FaceIds,
-    /// u32 a face: slots in ascending order of face id.
-    SlotsById,
-    /// u64 an entry, ascending: XXH3-64 of a key; beside it [`Section::KeySlots`].
+    /// u32 a face: places in ascending order of face id.
+    PlacesById,
+    /// u64 an entry, ascending: XXH3-64 of a key; beside it [`Section::KeyPlaces`].
     KeyHashes,
-    /// u32 an entry: the slot of the key's face.
-    KeySlots,
+    /// u32 an entry: the place of the key's face.
+    KeyPlaces,
     /// u64 an entry, ascending: XXH3-64 of a subject's name.
     SubjectHashes,
-    /// u32 an entry: the slot of a face of that subject.
-    SubjectSlots,
+    /// u32 an entry: the place of a face of that subject.
+    SubjectPlaces,
     /// u64 an entry, ascending: the first eight bytes of an image's BLAKE3 hash.
     ImageHashes,
-    /// u32 an entry: the slot of a face in that image.
-    ImageSlots,
-    /// f32 x dimensions a face.
+    /// u32 an entry: the place of a face in that image.
+    ImagePlaces,
+    /// f32 x dimensions a face, in slot order.
     VectorsF32,
-    /// f16 x dimensions a face.
+    /// f16 x dimensions a face, in slot order.
     VectorsF16,
     /// u32 x degree a face: layer 0, unused places [`NONE`] at the end.
     Layer0,
@@ -143,6 +146,19 @@ pub enum Section {
     Codes,
     /// 1,024 bytes for 64 faces each: the sketches, nibble by nibble.
     Sketches,
+    /// u32 a face: slot to place.
+    Places,
+    /// u32 a face: place to slot.
+    Slots,
+    /// u32 a cell and one more: the first slot of each cell, and the number of faces.
+    CellStarts,
+    /// f16 x coded dimensions a cell: unit vectors in the coordinates of the codes.
+    CellCentroids,
+    /// f16 x coded dimensions a group of cells; empty where there is one level.
+    GroupCentroids,
+    /// u32 a group and one more: the first cell of each group, and the number of cells; empty where
+    /// there is one level.
+    GroupStarts,
 }
 
 impl Section {
@@ -150,13 +166,13 @@ impl Section {
     pub fn tag(self) -> u32 {
         match self {
             Self::FaceIds => 0x01,
-            Self::SlotsById => 0x02,
+            Self::PlacesById => 0x02,
             Self::KeyHashes => 0x03,
-            Self::KeySlots => 0x04,
+            Self::KeyPlaces => 0x04,
             Self::SubjectHashes => 0x05,
-            Self::SubjectSlots => 0x06,
+            Self::SubjectPlaces => 0x06,
             Self::ImageHashes => 0x07,
-            Self::ImageSlots => 0x08,
+            Self::ImagePlaces => 0x08,
             Self::VectorsF32 => 0x10,
             Self::VectorsF16 => 0x11,
             Self::Layer0 => 0x20,
@@ -173,6 +189,12 @@ impl Section {
             Self::SketchScale => 0x43,
             Self::Codes => 0x44,
             Self::Sketches => 0x45,
+            Self::Places => 0x46,
+            Self::Slots => 0x47,
+            Self::CellStarts => 0x48,
+            Self::CellCentroids => 0x49,
+            Self::GroupCentroids => 0x4a,
+            Self::GroupStarts => 0x4b,
         }
     }
 
@@ -184,7 +206,7 @@ impl Section {
             | Self::SubjectHashes
             | Self::ImageHashes
             | Self::ThumbnailOffsets => 8,
-            Self::VectorsF16 => 2,
+            Self::VectorsF16 | Self::CellCentroids | Self::GroupCentroids => 2,
             Self::ThumbnailBytes | Self::Codes | Self::Sketches => 1,
             _ => 4,
         }
@@ -425,6 +447,10 @@ mod tests {
         assert_eq!((bytes[64], bytes[68], bytes[88]), (0x10, 4, 7));
         let tags = [Section::FaceIds, Section::Layer0, Section::ThumbnailBytes, Section::Codes];
         assert_eq!(tags.map(Section::tag), [0x01, 0x20, 0x31, 0x44]);
+        let cells = [Section::Places, Section::Slots, Section::CellStarts, Section::CellCentroids];
+        assert_eq!(cells.map(Section::tag), [0x46, 0x47, 0x48, 0x49]);
+        let groups = [Section::GroupCentroids, Section::GroupStarts];
+        assert_eq!(groups.map(|group| (group.tag(), group.item_bytes())), [(0x4a, 2), (0x4b, 4)]);
     }
 
     #[test]

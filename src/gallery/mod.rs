@@ -3,7 +3,7 @@
 //! ```text
 //! gallery.json      what it is and the checksum of every file (gallery.json.b3: its own)
 //! rejects.csv       what of the input was refused, warned of or flagged
-//! segments/0001/    faces.bin vectors.bin graph.bin thumbnails.bin attributes.arrow
+//! segments/0001/    faces.bin vectors.bin codes.bin graph.bin thumbnails.bin attributes.arrow
 //! ```
 //!
 //! | file | job |
@@ -11,7 +11,7 @@
 //! | `format` | the bytes of the binary files |
 //! | `write` | writing and publishing them |
 //! | `map` | mapping them |
-//! | `segment`, `graph`, `attributes` | checked reading in place |
+//! | `segment`, `codes`, `graph`, `attributes` | checked reading in place |
 //! | `catalogue` | `gallery.json` |
 //! | `verify` | reading everything and checking everything |
 //!
@@ -38,7 +38,7 @@ pub(crate) mod write;
 
 pub use attributes::{Attribute, Bounds, Kind, MAX_TEXT, Value};
 pub use catalogue::{
-    Catalogue, CodesInfo, FileInfo, GraphInfo, IngestCounts, SegmentInfo, VectorType,
+    Catalogue, CellsInfo, CodesInfo, FileInfo, GraphInfo, IngestCounts, SegmentInfo, VectorType,
 };
 pub use error::GalleryError;
 pub use verify::{Verified, verify};
@@ -173,7 +173,7 @@ impl Gallery {
     /// # Errors
     /// When there is no such face, or its row cannot be read.
     pub fn face(&self, face_id: FaceId) -> Result<Face, GalleryError> {
-        self.face_in(self.slot(face_id)?)
+        self.face_in(self.place(face_id)?)
     }
 
     /// A face by the caller's own id.
@@ -181,11 +181,11 @@ impl Gallery {
     /// # Errors
     /// When no face has that key, or its row cannot be read.
     pub fn face_by_key(&self, key: &str) -> Result<Face, GalleryError> {
-        let slots = self.slots_with(Lookup::Key, key)?;
-        let slot = slots
+        let places = self.places_with(Lookup::Key, key)?;
+        let place = places
             .first()
             .ok_or_else(|| GalleryError::NoSuchFace { face: format!("with key {key:?}") })?;
-        self.face_in(*slot)
+        self.face_in(*place)
     }
 
     /// Ids of every face of a subject, ascending; none where there is no such subject.
@@ -193,7 +193,7 @@ impl Gallery {
     /// # Errors
     /// When the attributes cannot be read.
     pub fn faces_of_subject(&self, subject: &str) -> Result<Vec<FaceId>, GalleryError> {
-        Ok(self.sorted_ids(self.slots_with(Lookup::Subject, subject)?))
+        Ok(self.sorted_ids(self.places_with(Lookup::Subject, subject)?))
     }
 
     /// Ids of every face in an image with this BLAKE3 hash, ascending: all of them, for a group
@@ -202,18 +202,18 @@ impl Gallery {
     /// # Errors
     /// When the attributes cannot be read.
     pub fn faces_of_image(&self, hash: &[u8; 32]) -> Result<Vec<FaceId>, GalleryError> {
-        let mut slots = Vec::new();
-        for slot in self.0.segment.look_up(Lookup::Image, Lookup::of_image(hash)) {
-            if self.0.segment.attributes.row(slot)?.image_hash.as_ref() == Some(hash) {
-                slots.push(slot);
+        let mut places = Vec::new();
+        for place in self.0.segment.look_up(Lookup::Image, Lookup::of_image(hash)) {
+            if self.0.segment.attributes.row(place)?.image_hash.as_ref() == Some(hash) {
+                places.push(place);
             }
         }
-        Ok(self.sorted_ids(slots))
+        Ok(self.sorted_ids(places))
     }
 
     /// Every face, in ascending order of its id.
     pub fn faces(&self) -> impl Iterator<Item = Result<Face, GalleryError>> + '_ {
-        self.0.segment.slots_by_id().iter().map(|&slot| self.face_in(slot))
+        self.0.segment.places_by_id().iter().map(|&place| self.face_in(place))
     }
 
     /// A face's embedding as stored: of unit length, rounded where the gallery stores f16.
@@ -233,21 +233,27 @@ impl Gallery {
     /// # Errors
     /// When there is no such face, or the thumbnails are damaged.
     pub fn thumbnail(&self, face_id: FaceId) -> Result<Option<&[u8]>, GalleryError> {
-        self.0.segment.thumbnail(self.slot(face_id)?)
+        self.0.segment.thumbnail(self.place(face_id)?)
     }
 
-    pub(crate) fn slot(&self, face_id: FaceId) -> Result<u32, GalleryError> {
+    /// Where a face's id and attributes lie.
+    pub(crate) fn place(&self, face_id: FaceId) -> Result<u32, GalleryError> {
         self.0
             .segment
-            .slot(face_id.0)
+            .place_of_id(face_id.0)
             .ok_or_else(|| GalleryError::NoSuchFace { face: face_id.to_string() })
     }
 
-    pub(crate) fn face_in(&self, slot: u32) -> Result<Face, GalleryError> {
-        let row = self.0.segment.attributes.row(slot)?;
+    /// Where a face's vector, code and node lie.
+    pub(crate) fn slot(&self, face_id: FaceId) -> Result<u32, GalleryError> {
+        Ok(self.0.segment.slot(self.place(face_id)?))
+    }
+
+    pub(crate) fn face_in(&self, place: u32) -> Result<Face, GalleryError> {
+        let row = self.0.segment.attributes.row(place)?;
         Ok(Face {
             // The ids that searches answer with come from here too, so they always agree.
-            face_id: FaceId(self.0.segment.face_id(slot)),
+            face_id: FaceId(self.0.segment.face_id(place)),
             image: row.image.unwrap_or_default(),
             subject: row.subject,
             source: row.source,
@@ -260,24 +266,24 @@ impl Gallery {
         })
     }
 
-    pub(crate) fn slots_of_subject(&self, subject: &str) -> Result<Vec<u32>, GalleryError> {
-        self.slots_with(Lookup::Subject, subject)
+    pub(crate) fn places_of_subject(&self, subject: &str) -> Result<Vec<u32>, GalleryError> {
+        self.places_with(Lookup::Subject, subject)
     }
 
-    fn slots_with(&self, lookup: Lookup, text: &str) -> Result<Vec<u32>, GalleryError> {
+    fn places_with(&self, lookup: Lookup, text: &str) -> Result<Vec<u32>, GalleryError> {
         let column = if lookup == Lookup::Key { column::KEY } else { column::SUBJECT };
-        let mut slots = Vec::new();
-        for slot in self.0.segment.look_up(lookup, Lookup::of_text(text)) {
-            if self.0.segment.attributes.text(column, slot)? == Some(text) {
-                slots.push(slot);
+        let mut places = Vec::new();
+        for place in self.0.segment.look_up(lookup, Lookup::of_text(text)) {
+            if self.0.segment.attributes.text(column, place)? == Some(text) {
+                places.push(place);
             }
         }
-        Ok(slots)
+        Ok(places)
     }
 
-    fn sorted_ids(&self, slots: Vec<u32>) -> Vec<FaceId> {
+    fn sorted_ids(&self, places: Vec<u32>) -> Vec<FaceId> {
         let mut ids: Vec<FaceId> =
-            slots.into_iter().map(|slot| FaceId(self.0.segment.face_id(slot))).collect();
+            places.into_iter().map(|place| FaceId(self.0.segment.face_id(place))).collect();
         ids.sort_unstable();
         ids
     }

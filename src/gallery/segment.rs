@@ -2,6 +2,7 @@
 //!
 //! Opening reads headers and compares lengths; no section is read whole. Slots and places that
 //! come from disk are looked up with bounds, so a damaged file gives an error or a wrong answer.
+//! Ids, attributes, thumbnails and lookups go by place, vectors, codes and the graph by slot.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::attributes::{self, AttributeFile};
 use super::catalogue::{Catalogue, SegmentInfo, VectorType};
 use super::codes::CodeFile;
-use super::format::{FileKind, Header, HeaderError, MAX_FACES, Section};
+use super::format::{FileKind, Header, HeaderError, MAX_FACES, NONE, Section};
 use super::map::Mapping;
 use super::{GalleryError, graph::GraphFile};
 
@@ -32,7 +33,18 @@ impl BinaryFile {
         faces: u64,
         dims: usize,
     ) -> Result<Self, GalleryError> {
-        let path = folder.join(kind.file_name());
+        Self::open_named(folder, kind.file_name(), kind, faces, dims)
+    }
+
+    /// [`open`](Self::open) of a file that goes by another name than its kind.
+    pub(crate) fn open_named(
+        folder: &Path,
+        name: &str,
+        kind: FileKind,
+        faces: u64,
+        dims: usize,
+    ) -> Result<Self, GalleryError> {
+        let path = folder.join(name);
         let data = Mapping::open(&path).map_err(|e| GalleryError::io("open", &path, e))?;
         let header = Header::read(&data, kind)
             .map_err(|source| GalleryError::Header { path: path.clone(), source })?;
@@ -93,7 +105,7 @@ impl BinaryFile {
     }
 }
 
-/// An index from the hash of a value to the slots of its faces.
+/// An index from the hash of a value to the places of its faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
     Key,
@@ -106,9 +118,9 @@ impl Lookup {
 
     pub(crate) fn sections(self) -> (Section, Section) {
         match self {
-            Self::Key => (Section::KeyHashes, Section::KeySlots),
-            Self::Subject => (Section::SubjectHashes, Section::SubjectSlots),
-            Self::Image => (Section::ImageHashes, Section::ImageSlots),
+            Self::Key => (Section::KeyHashes, Section::KeyPlaces),
+            Self::Subject => (Section::SubjectHashes, Section::SubjectPlaces),
+            Self::Image => (Section::ImageHashes, Section::ImagePlaces),
         }
     }
 
@@ -142,6 +154,17 @@ impl<'a> Vectors<'a> {
         (values / dims.max(1)) as u32
     }
 
+    /// One face's vector as it is stored; empty where there is none.
+    #[cfg(feature = "build")]
+    pub(crate) fn bytes(&self, slot: u32, dims: usize) -> &'a [u8] {
+        let from = slot as usize * dims;
+        let range = from..from + dims;
+        match self {
+            Self::F32(values) => bytemuck::cast_slice(values.get(range).unwrap_or_default()),
+            Self::F16(values) => bytemuck::cast_slice(values.get(range).unwrap_or_default()),
+        }
+    }
+
     /// One face's vector in single precision; empty where there is none.
     pub(crate) fn vector(&self, slot: u32, dims: usize) -> Cow<'a, [f32]> {
         let from = slot as usize * dims;
@@ -163,7 +186,7 @@ pub(crate) struct Segment {
     dims: usize,
     face_file: BinaryFile,
     ids: Range<usize>,
-    slots_by_id: Range<usize>,
+    places_by_id: Range<usize>,
     lookups: [(Range<usize>, Range<usize>); 3],
     vector_file: BinaryFile,
     vector_type: VectorType,
@@ -192,10 +215,10 @@ impl Segment {
         let face_file = open(FileKind::Faces)?;
         let mut lookups = [const { (0..0, 0..0) }; 3];
         for (range, lookup) in lookups.iter_mut().zip(Lookup::ALL) {
-            let (hashes, slots) = lookup.sections();
+            let (hashes, places) = lookup.sections();
             let hashes = face_file.range::<u64>(hashes, None)?;
             let entries = (hashes.len() / 8) as u64;
-            *range = (hashes, face_file.range::<u32>(slots, Some(entries))?);
+            *range = (hashes, face_file.range::<u32>(places, Some(entries))?);
         }
         let vector_file = open(FileKind::Vectors)?;
         let values = count.checked_mul(dims as u64);
@@ -208,7 +231,7 @@ impl Segment {
             faces: count as u32,
             dims,
             ids: face_file.range::<u64>(Section::FaceIds, Some(count))?,
-            slots_by_id: face_file.range::<u32>(Section::SlotsById, Some(count))?,
+            places_by_id: face_file.range::<u32>(Section::PlacesById, Some(count))?,
             lookups,
             face_file,
             vectors,
@@ -227,7 +250,7 @@ impl Segment {
         })
     }
 
-    /// Number of faces; slots are 0 to this.
+    /// Number of faces; slots and places are 0 to this.
     pub(crate) fn faces(&self) -> u32 {
         self.faces
     }
@@ -245,61 +268,77 @@ impl Segment {
         self.vectors().vector(slot, self.dims)
     }
 
-    /// The face id in a slot.
-    pub(crate) fn face_id(&self, slot: u32) -> u64 {
+    /// The place of the face in a slot; [`NONE`] where there is no such slot or the map is damaged.
+    pub(crate) fn place(&self, slot: u32) -> u32 {
+        mapped(self.codes.places(), slot)
+    }
+
+    /// The slot of the face in a place; [`NONE`] where there is no such place or the map is damaged.
+    pub(crate) fn slot(&self, place: u32) -> u32 {
+        mapped(self.codes.slots(), place)
+    }
+
+    /// The face id in a place.
+    pub(crate) fn face_id(&self, place: u32) -> u64 {
         let ids: &[u64] = self.face_file.items(&self.ids);
-        ids.get(slot as usize).copied().unwrap_or(u64::MAX)
+        ids.get(place as usize).copied().unwrap_or(u64::MAX)
     }
 
-    /// The slot of a face id.
-    pub(crate) fn slot(&self, face_id: u64) -> Option<u32> {
-        let order: &[u32] = self.face_file.items(&self.slots_by_id);
-        let at = order.partition_point(|&slot| self.face_id(slot) < face_id);
-        order.get(at).copied().filter(|&slot| slot < self.faces && self.face_id(slot) == face_id)
+    /// The place of a face id.
+    pub(crate) fn place_of_id(&self, face_id: u64) -> Option<u32> {
+        let order: &[u32] = self.face_file.items(&self.places_by_id);
+        let at = order.partition_point(|&place| self.face_id(place) < face_id);
+        order.get(at).copied().filter(|&place| place < self.faces && self.face_id(place) == face_id)
     }
 
-    /// Slots in ascending order of face id.
-    pub(crate) fn slots_by_id(&self) -> &[u32] {
-        self.face_file.items(&self.slots_by_id)
+    /// Places in ascending order of face id.
+    pub(crate) fn places_by_id(&self) -> &[u32] {
+        self.face_file.items(&self.places_by_id)
     }
 
-    /// Slots whose value may be the one with this hash, ascending; the caller compares the values.
+    /// Places whose value may be the one with this hash, ascending; the caller compares the values.
     pub(crate) fn look_up(&self, lookup: Lookup, hash: u64) -> impl Iterator<Item = u32> + '_ {
-        let (hashes, slots) = &self.lookups[lookup as usize];
+        let (hashes, places) = &self.lookups[lookup as usize];
         let hashes: &[u64] = self.face_file.items(hashes);
-        let slots: &[u32] = self.face_file.items(slots);
+        let places: &[u32] = self.face_file.items(places);
         let from = hashes.partition_point(|&found| found < hash);
         let same = hashes[from..].iter().take_while(move |&&found| found == hash);
         let faces = self.faces;
-        same.zip(slots.get(from..).unwrap_or_default())
-            .map(|(_, &slot)| slot)
-            .filter(move |&slot| slot < faces)
+        same.zip(places.get(from..).unwrap_or_default())
+            .map(|(_, &place)| place)
+            .filter(move |&place| place < faces)
     }
 
-    /// Whether a slot is among those of a hash; entries are in order of hash and slot.
-    pub(crate) fn is_listed(&self, lookup: Lookup, hash: u64, slot: u32) -> bool {
-        let (hashes, slots) = &self.lookups[lookup as usize];
+    /// Whether a place is among those of a hash; entries are in order of hash and place.
+    pub(crate) fn is_listed(&self, lookup: Lookup, hash: u64, place: u32) -> bool {
+        let (hashes, places) = &self.lookups[lookup as usize];
         let hashes: &[u64] = self.face_file.items(hashes);
-        let slots: &[u32] = self.face_file.items(slots);
+        let places: &[u32] = self.face_file.items(places);
         let from = hashes.partition_point(|&found| found < hash);
         let to = hashes.partition_point(|&found| found <= hash);
-        slots.get(from..to).is_some_and(|slots| slots.binary_search(&slot).is_ok())
+        places.get(from..to).is_some_and(|places| places.binary_search(&place).is_ok())
     }
 
     /// A face's thumbnail as JPEG; `None` where it has none.
-    pub(crate) fn thumbnail(&self, slot: u32) -> Result<Option<&[u8]>, GalleryError> {
+    pub(crate) fn thumbnail(&self, place: u32) -> Result<Option<&[u8]>, GalleryError> {
         let offsets: &[u64] = self.thumbnail_file.items(&self.thumbnail_offsets);
         let bytes: &[u8] = self.thumbnail_file.items(&self.thumbnail_bytes);
-        let slot = slot as usize;
-        let found = offsets.get(slot..slot + 2).and_then(|edges| {
+        let place = place as usize;
+        let found = offsets.get(place..place + 2).and_then(|edges| {
             bytes.get(usize::try_from(edges[0]).ok()?..usize::try_from(edges[1]).ok()?)
         });
         match found {
             Some(jpeg) => Ok((!jpeg.is_empty()).then_some(jpeg)),
             None => Err(GalleryError::damaged(
                 self.thumbnail_file.path(),
-                format!("its offsets of slot {slot} do not fit"),
+                format!("its offsets of place {place} do not fit"),
             )),
         }
     }
+}
+
+/// Where a map leads from a number; [`NONE`] where the map has no such number, or leads out of it.
+fn mapped(map: &[u32], from: u32) -> u32 {
+    let to = map.get(from as usize).copied().unwrap_or(NONE);
+    if (to as usize) < map.len() { to } else { NONE }
 }

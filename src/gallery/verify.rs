@@ -16,6 +16,7 @@ use super::graph::GraphView;
 use super::segment::{BinaryFile, Lookup};
 use super::{Gallery, GalleryError};
 use crate::Progress;
+use crate::cells::Cells;
 
 /// What [`verify`] found.
 #[derive(Debug, Default)]
@@ -158,18 +159,28 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
     };
     let segment = &gallery.0.segment;
     let faces = segment.faces();
-    for slot in 0..faces {
-        if segment.slot(segment.face_id(slot)) != Some(slot) {
-            fault(format!("slot {slot} and its face id do not lead to each other"));
+    for place in 0..faces {
+        if segment.place_of_id(segment.face_id(place)) != Some(place) {
+            fault(format!("place {place} and its face id do not lead to each other"));
         }
-        match segment.attributes.row(slot) {
-            Ok(row) if row.face_id == segment.face_id(slot) => {}
-            Ok(row) => fault(format!("slot {slot} has the attributes of face {}", row.face_id)),
+        match segment.attributes.row(place) {
+            Ok(row) if row.face_id == segment.face_id(place) => {}
+            Ok(row) => fault(format!("place {place} has the attributes of face {}", row.face_id)),
             Err(error) => fault(error.to_string()),
         }
-        if let Err(error) = segment.thumbnail(slot) {
+        if let Err(error) = segment.thumbnail(place) {
             fault(error.to_string());
         }
+        // With as many slots as places, this makes each map the inverse of the other.
+        if segment.place(segment.slot(place)) != place {
+            fault(format!("place {place} and its slot do not lead to each other"));
+        }
+    }
+    match segment.codes.cells() {
+        Ok(cells) => cells_fault(&cells, faces).into_iter().for_each(&mut fault),
+        Err(error) => fault(error.to_string()),
+    }
+    for slot in 0..faces {
         let squares: f64 = segment.vector(slot).iter().map(|&v| f64::from(v).powi(2)).sum();
         // Said so that a NaN is not of unit length either.
         let is_unit = (squares.sqrt() - 1.0).abs() < 1e-2;
@@ -177,8 +188,8 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
             fault(format!("the vector of slot {slot} is not of unit length"));
         }
     }
-    for slot in 0..faces {
-        if let Some(what) = lookup_fault(gallery, slot) {
+    for place in 0..faces {
+        if let Some(what) = lookup_fault(gallery, place) {
             fault(what);
         }
     }
@@ -190,18 +201,33 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
 }
 
 /// Whether a face is found by its key, its subject and its image.
-fn lookup_fault(gallery: &Gallery, slot: u32) -> Option<String> {
+fn lookup_fault(gallery: &Gallery, place: u32) -> Option<String> {
     let segment = &gallery.0.segment;
-    let row = segment.attributes.row(slot).ok()?;
+    let row = segment.attributes.row(place).ok()?;
     let hashes = [
         (Lookup::Key, row.key.as_deref().map(Lookup::of_text)),
         (Lookup::Subject, row.subject.as_deref().map(Lookup::of_text)),
         (Lookup::Image, row.image_hash.as_ref().map(Lookup::of_image)),
     ];
     hashes.into_iter().find_map(|(lookup, hash)| {
-        let missing = !segment.is_listed(lookup, hash?, slot);
-        missing.then(|| format!("slot {slot} is not found by its {lookup:?}"))
+        let missing = !segment.is_listed(lookup, hash?, place);
+        missing.then(|| format!("place {place} is not found by its {lookup:?}"))
     })
+}
+
+/// Whether the cells follow each other from the first face to the last, and groups hold all cells.
+fn cells_fault(cells: &Cells<'_>, faces: u32) -> Option<String> {
+    let is_whole = |starts: &[u32], end: usize| {
+        starts.first() == Some(&0)
+            && starts.last().is_some_and(|&last| last as usize == end)
+            && starts.is_sorted()
+    };
+    if !is_whole(cells.starts(), faces as usize) {
+        return Some("the cells do not hold every face once".to_owned());
+    }
+    let groups = cells.group_starts();
+    (!groups.is_empty() && !is_whole(groups, cells.len()))
+        .then(|| "the groups do not hold every cell once".to_owned())
 }
 
 /// Whether links lead to faces and the upper layers lead down to them.

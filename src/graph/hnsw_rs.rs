@@ -38,7 +38,7 @@ impl Distance<f32> for CosineDistance {
 
 /// Builds the graph of `vectors` (`dims` values a face, of unit length) on the current rayon pool.
 ///
-/// The faces `last` are inserted after all others; in between, `pause` is given the graph without
+/// The faces in the slots `last` are inserted after all others; in between, `pause` is given the graph without
 /// them.
 ///
 /// With one thread, the same input and seed give the same graph. `None` once cancelled.
@@ -61,6 +61,7 @@ pub(crate) fn build<E>(
     let insert = |&slot: &usize| {
         hnsw.insert_slice((&vectors.vector(slot as u32, dims), slot));
     };
+    let itself = |id: usize| u32::try_from(id).ok();
     let alone = rayon::current_num_threads() == 1;
     let insert_all = |slots: &[usize]| {
         for chunk in slots.chunks(CHUNK) {
@@ -82,14 +83,14 @@ pub(crate) fn build<E>(
     }
     progress.end();
     if !last.is_empty() {
-        pause(export(&hnsw, faces, params))?;
+        pause(export(&hnsw, faces, itself, params))?;
         progress.begin("graph, rest", Some(last.len() as u64));
         if !insert_all(last) {
             return Ok(None);
         }
         progress.end();
     }
-    Ok(Some(export(&hnsw, faces, params)))
+    Ok(Some(export(&hnsw, faces, itself, params)))
 }
 
 /// Whether the data ids of an index are 0 to `faces`, each once.
@@ -108,16 +109,18 @@ pub(crate) fn has_ids_to<D: Distance<f32> + Send + Sync>(
             .all(new)
 }
 
-/// The graph that an hnsw_rs index over slots 0 to `faces` holds.
+/// The graph that an hnsw_rs index over `faces` faces holds; `slot` gives the slot of a data id.
 pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     hnsw: &Hnsw<'_, f32, D>,
     faces: usize,
+    slot: impl Fn(usize) -> Option<u32>,
     params: &GraphParams,
 ) -> Graph {
     let mut graph = Graph::empty(faces, params.degree(), params.m());
     if faces == 0 {
         return graph;
     }
+    let slot = |id: usize| slot(id).filter(|&slot| (slot as usize) < faces);
     let points = hnsw.get_point_indexation();
     let top = usize::from(points.get_max_level_observed());
     // Nodes of each layer: a point of level l is a node of every layer up to l.
@@ -125,21 +128,21 @@ pub(crate) fn export<D: Distance<f32> + Send + Sync>(
     let mut upper_lists: HashMap<u32, Vec<Vec<u32>>> = HashMap::new();
     for level in 0..=top {
         for point in points.get_layer_iterator(level) {
-            let slot = point.get_origin_id() as u32;
+            let Some(own) = slot(point.get_origin_id()) else { continue };
             let mut lists: Vec<Vec<u32>> = point
                 .get_neighborhood_id()
                 .iter()
                 .take(level + 1)
-                .map(|list| list.iter().map(|neighbour| neighbour.d_id as u32).collect())
+                .map(|list| list.iter().filter_map(|neighbour| slot(neighbour.d_id)).collect())
                 .collect();
             if let Some(list) = lists.first() {
-                let from = slot as usize * graph.degree;
-                fill(&mut graph.layer0[from..from + graph.degree], list, slot);
+                let from = own as usize * graph.degree;
+                fill(&mut graph.layer0[from..from + graph.degree], list, own);
             }
-            layers[..level].iter_mut().for_each(|layer| layer.push(slot));
+            layers[..level].iter_mut().for_each(|layer| layer.push(own));
             if level > 0 {
                 lists.remove(0);
-                upper_lists.insert(slot, lists);
+                upper_lists.insert(own, lists);
             }
         }
     }

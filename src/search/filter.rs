@@ -173,7 +173,7 @@ struct Bound {
     value: Value,
 }
 
-/// The faces that pass every filter.
+/// The faces that pass every filter, by place.
 pub(crate) fn select(
     file: &AttributeFile,
     faces: u32,

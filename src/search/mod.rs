@@ -3,7 +3,7 @@
 //! In comes a probe (an [`Embedding`]) and a [`Query`]; out come [`Matches`], most alike first.
 //!
 //! ```text
-//! query -> filter (which faces pass) -> plan -> walk | exact -> group, threshold -> matches
+//! query -> filter (which faces pass) -> plan -> walk | scan | exact -> group, threshold -> matches
 //! ```
 //!
 //! Whatever the plan, a similarity is the same kernel's dot product of the same two vectors, and a
@@ -26,6 +26,7 @@ mod rerank;
 mod scan;
 mod scratch;
 mod selection;
+mod share;
 mod similarity;
 mod stop;
 pub(crate) mod walk;
@@ -35,8 +36,8 @@ pub use filter::{Filter, FilterError};
 pub(crate) use promise::PROMISED;
 pub use promise::{Ladder, Promise, Reads, Rung};
 pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
+use scratch::Candidate;
 pub(crate) use scratch::ScratchPool;
-use scratch::{Beam, Candidate};
 pub(crate) use selection::Selection;
 pub(crate) use selection::SelectionCache;
 pub(crate) use similarity::Exact;
@@ -130,7 +131,7 @@ impl Gallery {
         Searcher::new(self, &request)?.search(probe.values())
     }
 
-    /// The faces most like a probe, one face of the gallery left out, and those not shown.
+    /// The faces most like a probe, the face in one slot left out, and those not shown.
     #[cfg(feature = "build")]
     pub(crate) fn search_but(
         &self,
@@ -166,7 +167,7 @@ impl Gallery {
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
         let request = Request { shown, ..self.request(query, None)? };
         let searcher = Searcher::new(self, &request)?;
-        if matches!(searcher.plan(), Plan::Walk { .. } | Plan::WalkThenScan { .. }) {
+        if searcher.is_apart() {
             let one = |probe: &Embedding| {
                 self.check_probe(probe).and_then(|()| searcher.search(probe.values()))
             };
@@ -183,8 +184,7 @@ impl Gallery {
     /// # Errors
     /// As [`search`](Self::search), and when there is no such face.
     pub fn search_face(&self, face_id: FaceId, query: &Query) -> Result<Matches<'_>, Error> {
-        let slot = self.slot(face_id)?;
-        let request = self.request(query, Some(slot))?;
+        let request = self.request(query, Some(self.slot(face_id)?))?;
         let probe = self.embedding(face_id)?;
         Ok(Searcher::new(self, &request)?.search(probe.values())?)
     }
@@ -210,17 +210,15 @@ impl Gallery {
         subject: &str,
     ) -> Result<Match<'_>, Error> {
         self.check_probe(probe)?;
-        let slots = self.slots_of_subject(subject)?;
-        let mut best = Beam::default();
-        best.reset(1);
+        let places = self.places_of_subject(subject)?;
         let exact = Exact::new(probe.values(), self.0.segment.vectors());
-        for slot in slots {
-            best.insert(Candidate { similarity: exact.similarity(slot), slot });
-        }
-        match best.candidates() {
-            [candidate, ..] => Ok(Match::new(self, *candidate)),
-            [] => Err(SearchError::NoSuchSubject(subject.to_owned()).into()),
-        }
+        let found = places.into_iter().map(|place| {
+            let slot = self.0.segment.slot(place);
+            Match::new(self, Candidate { similarity: exact.similarity(slot), slot })
+        });
+        found
+            .max_by(|a, b| a.similarity.total_cmp(&b.similarity).then(b.face_id.cmp(&a.face_id)))
+            .ok_or_else(|| SearchError::NoSuchSubject(subject.to_owned()).into())
     }
 
     fn check_probe(&self, probe: &Embedding) -> Result<(), SearchError> {
@@ -254,7 +252,7 @@ impl Gallery {
         } else {
             let found =
                 filter::select(&segment.attributes, segment.faces(), &query.filters, &query.stop)?;
-            let found = Arc::new(found);
+            let found = Arc::new(found.mapped(segment.codes.slots()));
             self.0.selections.put(&query.filters, found.clone());
             Some(found)
         };

@@ -17,9 +17,11 @@ use super::rerank::rerank;
 use super::scan::{Sieve, Sift, Sifted, scan};
 use super::scratch::{Candidate, Scratch};
 use super::selection::Selection;
+use super::share::Promising;
 use super::similarity::Exact;
 use super::walk::{Steps, Trace, Walk, walk};
 use super::{Gallery, SearchError};
+use crate::cells::Cells;
 use crate::codes::CodedProbe;
 use crate::gallery::attributes::column;
 use crate::gallery::codes::CodesView;
@@ -47,6 +49,7 @@ pub(super) struct Searcher<'g, 'q> {
     gallery: &'g Gallery,
     request: &'q Request<'q>,
     codes: CodesView<'g>,
+    cells: Cells<'g>,
     graph: Option<GraphView<'g>>,
     faces: usize,
     passing: usize,
@@ -62,6 +65,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
             gallery,
             request,
             codes: segment.codes.view(segment.faces())?,
+            cells: segment.codes.cells()?,
             graph: segment.graph.as_ref().map(|graph| graph.view()),
             faces,
             passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
@@ -72,8 +76,13 @@ impl<'g, 'q> Searcher<'g, 'q> {
         Ok(searcher)
     }
 
-    pub(super) fn plan(&self) -> Plan {
-        self.plan
+    /// Whether probes look at different faces, so that there is nothing to share between them.
+    pub(super) fn is_apart(&self) -> bool {
+        match self.plan {
+            Plan::Walk { .. } | Plan::WalkThenScan { .. } => true,
+            Plan::Scan { share, .. } => share < 1.0,
+            Plan::Exhaustive => false,
+        }
     }
 
     fn choose(&self) -> Plan {
@@ -94,7 +103,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
                 Plan::Walk { beam }
             };
         }
-        let scan = |share| Plan::Scan { share, keep: SCAN_KEEP, confidence: SCAN_CONFIDENCE };
+        let keep = SCAN_KEEP.saturating_mul(self.wanted.min(self.faces));
+        let scan = |share| Plan::Scan { share, keep, confidence: SCAN_CONFIDENCE };
         if let Some(share) = query.share {
             return scan(share);
         }
@@ -138,6 +148,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
                 }
             }
             Plan::Scan { share, keep, confidence } => {
+                let share = (share * WIDEN as f64).min(1.0);
                 let keep = keep.saturating_mul(WIDEN * WIDEN);
                 if keep.saturating_mul(self.wanted) < self.faces / WIDEN {
                     Plan::Scan { share, keep, confidence }
@@ -234,14 +245,15 @@ impl<'g, 'q> Searcher<'g, 'q> {
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
-        let Scratch { probe, sift, steps, found } = scratch;
+        let Scratch { probe, sift, steps, promising, found } = scratch;
         sift.reset(floor);
         let coded = Coded::new(probe, self.codes);
         let sieve = self.sieve(plan);
-        let stretches = self.stretches(plan);
+        let stretches = self.stretches(plan, probe, promising, counters);
         let stop = &self.request.query.stop;
-        scan(&mut [(coded, sift)], &sieve, &stretches, self.seen(), stop)?;
-        self.decide_scan(&sieve, sift, &coded, exact, steps, found, counters)
+        scan(&mut [(coded, sift)], &sieve, stretches, self.seen(), stop)?;
+        let answer = self.decide_scan(&sieve, sift, &coded, exact, steps, found, counters)?;
+        Ok(answer.filter(|found| !self.is_short(plan, found.len())))
     }
 
     /// What a scan keeps.
@@ -260,9 +272,35 @@ impl<'g, 'q> Searcher<'g, 'q> {
         Sieve { keep, at_least, confidence }
     }
 
-    /// The faces a scan looks at.
-    fn stretches(&self, _plan: Plan) -> [Range<u32>; 1] {
-        [0..self.faces as u32]
+    /// The faces a scan looks at: runs of slots, the most promising first.
+    fn stretches<'s>(
+        &self,
+        plan: Plan,
+        probe: &CodedProbe,
+        promising: &'s mut Promising,
+        counters: &mut Counters,
+    ) -> &'s [Range<u32>] {
+        let share = if let Plan::Scan { share, .. } = plan { share } else { 1.0 };
+        if share >= 1.0 {
+            promising.whole(self.faces as u32);
+            return promising.stretches();
+        }
+        // Enough that as many as are wanted should pass.
+        let answer = self.width(self.keep(1));
+        let wanted = ((share * self.faces as f64).ceil() as usize).max(answer);
+        promising.choose(&self.cells, probe.turned(), wanted.min(self.faces) as u32);
+        counters.cells_ranked += promising.ranked;
+        counters.bytes_read += promising.ranked * self.cells.centroid_bytes();
+        promising.stretches()
+    }
+
+    /// Whether a share of the faces gave fewer answers than there are in all of them. Fewer than
+    /// were asked for with a threshold are as many as the share holds.
+    fn is_short(&self, plan: Plan, found: usize) -> bool {
+        let itself = usize::from(self.request.without.is_some());
+        matches!(plan, Plan::Scan { share, .. } if share < 1.0)
+            && self.request.query.at_least.is_none()
+            && found < self.wanted.min(self.passing.saturating_sub(itself))
     }
 
     fn decide_scan(
@@ -386,9 +424,10 @@ impl<'g, 'q> Searcher<'g, 'q> {
         sifts.iter_mut().for_each(|sift| sift.reset(f32::NEG_INFINITY));
         let mut pairs: Vec<(Coded<'_>, &mut Sift)> =
             coded.iter().map(|probe| Coded::new(probe, self.codes)).zip(sifts.iter_mut()).collect();
-        let sieve = self.sieve(self.plan);
+        let (sieve, whole) = (self.sieve(self.plan), 0..self.faces as u32);
         let (selection, stop) = (self.seen(), &self.request.query.stop);
-        if let Err(error) = scan(&mut pairs, &sieve, &self.stretches(self.plan), selection, stop) {
+        if let Err(error) = scan(&mut pairs, &sieve, std::slice::from_ref(&whole), selection, stop)
+        {
             return all_failed(probes.len(), &error);
         }
         let elapsed = begun.elapsed() / probes.len().max(1) as u32;
@@ -491,7 +530,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
             }
             if query.by_subject {
                 let attributes = &self.gallery.0.segment.attributes;
-                let subject = attributes.text(column::SUBJECT, candidate.slot)?;
+                let place = self.gallery.0.segment.place(candidate.slot);
+                let subject = attributes.text(column::SUBJECT, place)?;
                 match subject.map(|subject| subjects.entry(subject)) {
                     None => {}
                     Some(Entry::Vacant(new)) => {

@@ -64,6 +64,8 @@ pub struct Rung {
 pub struct Reads {
     /// Neighbour lists.
     pub hops: f64,
+    /// Centroids of cells.
+    pub cells: f64,
     /// Sketches.
     pub sketches: f64,
     /// Codes.
@@ -77,16 +79,22 @@ impl Reads {
     /// at 512 dimensions. Good for choosing between plans.
     pub fn microseconds(&self) -> f64 {
         const HOP: f64 = 0.12;
+        const CELL: f64 = 0.03;
         const SKETCH: f64 = 0.000_45;
         const CODE: f64 = 0.008;
         const VECTOR: f64 = 0.2;
-        self.hops * HOP + self.sketches * SKETCH + self.codes * CODE + self.vectors * VECTOR
+        self.hops * HOP
+            + self.cells * CELL
+            + self.sketches * SKETCH
+            + self.codes * CODE
+            + self.vectors * VECTOR
     }
 
     /// Adds one search to sums.
     #[cfg(feature = "build")]
     pub(crate) fn add(&mut self, counters: &Counters) {
         self.hops += counters.hops as f64;
+        self.cells += counters.cells_ranked as f64;
         self.sketches += counters.sketches_read as f64;
         self.codes += counters.codes_read as f64;
         self.vectors += counters.vectors_read as f64;
@@ -98,6 +106,7 @@ impl Reads {
         let n = searches.max(1) as f64;
         Self {
             hops: self.hops / n,
+            cells: self.cells / n,
             sketches: self.sketches / n,
             codes: self.codes / n,
             vectors: self.vectors / n,

@@ -207,13 +207,15 @@ pub struct Counters {
     pub plan: Plan,
     /// Neighbour lists read.
     pub hops: u64,
+    /// Centroids of cells scored, to find the promising ones.
+    pub cells_ranked: u64,
     /// Sketches read.
     pub sketches_read: u64,
     /// Codes read.
     pub codes_read: u64,
     /// Vectors read and scored.
     pub vectors_read: u64,
-    /// Bytes of neighbour lists, sketches, codes and vectors together.
+    /// Bytes of neighbour lists, centroids, sketches, codes and vectors together.
     pub bytes_read: u64,
     /// Faces that passed the filters; all of the gallery without any.
     pub passing: u64,
@@ -226,6 +228,7 @@ impl Default for Counters {
         Self {
             plan: Plan::Exhaustive,
             hops: 0,
+            cells_ranked: 0,
             sketches_read: 0,
             codes_read: 0,
             vectors_read: 0,
@@ -241,7 +244,7 @@ impl Default for Counters {
 #[non_exhaustive]
 pub struct Match<'g> {
     gallery: &'g Gallery,
-    slot: u32,
+    place: u32,
     /// Its id.
     pub face_id: FaceId,
     /// Cosine of the angle between the probe and the face, in \[-1, 1\]; higher is more alike.
@@ -250,18 +253,26 @@ pub struct Match<'g> {
 
 impl<'g> Match<'g> {
     pub(crate) fn new(gallery: &'g Gallery, candidate: Candidate) -> Self {
+        let place = gallery.0.segment.place(candidate.slot);
         Self {
             gallery,
-            slot: candidate.slot,
-            face_id: FaceId(gallery.0.segment.face_id(candidate.slot)),
+            place,
+            face_id: FaceId(gallery.0.segment.face_id(place)),
             // Rounding may carry a cosine past 1, which no reader expects.
             similarity: candidate.similarity.clamp(-1.0, 1.0),
         }
     }
 
+    /// Where its attributes lie.
+    #[cfg(feature = "build")]
+    pub(crate) fn place(&self) -> u32 {
+        self.place
+    }
+
+    /// Where its vector lies.
     #[cfg(feature = "build")]
     pub(crate) fn slot(&self) -> u32 {
-        self.slot
+        self.gallery.0.segment.slot(self.place)
     }
 
     /// What is known of the face.
@@ -269,7 +280,7 @@ impl<'g> Match<'g> {
     /// # Errors
     /// When its row cannot be read.
     pub fn face(&self) -> Result<Face, GalleryError> {
-        self.gallery.face_in(self.slot)
+        self.gallery.face_in(self.place)
     }
 
     /// Its thumbnail as JPEG; `None` where it has none.
@@ -277,7 +288,7 @@ impl<'g> Match<'g> {
     /// # Errors
     /// When the thumbnails are damaged.
     pub fn thumbnail(&self) -> Result<Option<&'g [u8]>, GalleryError> {
-        self.gallery.0.segment.thumbnail(self.slot)
+        self.gallery.0.segment.thumbnail(self.place)
     }
 }
 
@@ -325,6 +336,6 @@ pub(crate) struct Request<'q> {
     /// The faces that are not hidden, where some are: those that are measured with are in no graph
     /// and must not be scanned either.
     pub(crate) shown: Option<Arc<super::selection::Selection>>,
-    /// A face that is never an answer: the one searched for.
+    /// The slot of a face that is never an answer: the one searched for.
     pub(crate) without: Option<u32>,
 }

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use super::scan::Sift;
+use super::share::Promising;
 use super::walk::Steps;
 use crate::codes::CodedProbe;
 use crate::gallery::format::NONE;
@@ -176,6 +177,8 @@ pub(crate) struct Scratch {
     pub(super) probe: CodedProbe,
     pub(super) steps: Steps,
     pub(super) sift: Sift,
+    /// The runs of slots to scan.
+    pub(super) promising: Promising,
     /// Candidates with their exact similarities.
     pub(super) found: Beam,
 }

@@ -1,10 +1,13 @@
 //! The faces that pass a query's filters, as one bit a face.
+//!
+//! Filters go over attributes, which lie in order of place; searches ask by slot. So a selection is
+//! made by place and turned into slots once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::filter::Filter;
 
-/// Which slots pass.
+/// Which faces pass, by one of their two numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Selection {
     bits: Vec<u64>,
@@ -12,25 +15,42 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Every slot of `faces`.
+    /// Every one of `faces`.
     pub(crate) fn all(faces: u32) -> Self {
         let mut selection = Self { bits: vec![0; (faces as usize).div_ceil(64)], count: faces };
-        for slot in 0..faces {
-            selection.bits[slot as usize / 64] |= 1 << (slot % 64);
+        for number in 0..faces {
+            selection.set(number);
         }
         selection
     }
 
-    /// Whether a slot passes.
-    #[inline]
-    pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.bits.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+    /// The same faces by their other number, which `map` gives for each; a number that the map does
+    /// not lead to another of the faces drops out.
+    pub(crate) fn mapped(&self, map: &[u32]) -> Self {
+        let mut mapped = Self { bits: vec![0; self.bits.len()], count: 0 };
+        for (&to, from) in map.iter().zip(0..) {
+            if self.contains(from) && (to as usize) < map.len() && !mapped.contains(to) {
+                mapped.set(to);
+                mapped.count += 1;
+            }
+        }
+        mapped
     }
 
-    /// Takes a slot out.
-    pub(crate) fn remove(&mut self, slot: u32) {
-        if self.contains(slot) {
-            self.bits[slot as usize / 64] &= !(1 << (slot % 64));
+    fn set(&mut self, number: u32) {
+        self.bits[number as usize / 64] |= 1 << (number % 64);
+    }
+
+    /// Whether a face passes.
+    #[inline]
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.bits.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// Takes a face out.
+    pub(crate) fn remove(&mut self, number: u32) {
+        if self.contains(number) {
+            self.bits[number as usize / 64] &= !(1 << (number % 64));
             self.count -= 1;
         }
     }
@@ -41,7 +61,7 @@ impl Selection {
     }
 }
 
-/// The selection of the filters used last: services repeat theirs, and one costs a pass over
+/// The selection, by slot, of the filters used last: services repeat theirs, and one costs a pass over
 /// columns of the whole gallery.
 #[derive(Debug, Default)]
 pub(crate) struct SelectionCache(Mutex<Option<(Vec<Filter>, Arc<Selection>)>>);

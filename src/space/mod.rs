@@ -69,11 +69,13 @@ impl Space {
     }
 
     /// R, one row a dimension of the code.
+    #[cfg(feature = "build")]
     pub(crate) fn matrix(&self) -> &[f32] {
         &self.matrix
     }
 
     /// <mu, x - mu>, the part of a face's similarities that is the same for every probe.
+    #[cfg(feature = "build")]
     pub(crate) fn bias(&self, kernels: &Kernels, x: &[f32]) -> f32 {
         kernels.dot(&self.mean, x) - self.mean_square
     }

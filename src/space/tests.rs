@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use super::basis::gaussian;
-use super::learn::learn_among;
+use super::learn::{Learned, learn_among};
 use super::*;
 use crate::codes::{CodedProbe, Shape, decode, encode, factors};
 use crate::synth::{Profile, Synth};

@@ -1,8 +1,8 @@
 //! What is known of each face, as an Arrow IPC file that other tools read as it is.
 //!
-//! One row a face, in slot order: the gallery's own columns first ([`OWN`]), then the manifest's
+//! One row a face, in place order: the gallery's own columns first ([`OWN`]), then the manifest's
 //! other columns, typed. Rows come in batches of [`BATCH_ROWS`] (the last one shorter), so that a
-//! slot's batch is found by division; a reader decodes only the batches it needs.
+//! place's batch is found by division; a reader decodes only the batches it needs.
 
 use arrow_schema::{DataType, Field, Schema};
 

@@ -98,15 +98,15 @@ impl AttributeFile {
         Ok(cell.get_or_init(|| batch))
     }
 
-    /// The batch of a slot and its row in it.
-    pub(crate) fn locate(&self, slot: u32) -> Result<(&RecordBatch, usize), GalleryError> {
-        let slot = slot as usize;
-        Ok((self.batch(slot / BATCH_ROWS)?, slot % BATCH_ROWS))
+    /// The batch of a place and its row in it.
+    pub(crate) fn locate(&self, place: u32) -> Result<(&RecordBatch, usize), GalleryError> {
+        let place = place as usize;
+        Ok((self.batch(place / BATCH_ROWS)?, place % BATCH_ROWS))
     }
 
     /// The text in one of the own text columns, `None` where it is null.
-    pub(crate) fn text(&self, column: usize, slot: u32) -> Result<Option<&str>, GalleryError> {
-        let (batch, row) = self.locate(slot)?;
+    pub(crate) fn text(&self, column: usize, place: u32) -> Result<Option<&str>, GalleryError> {
+        let (batch, row) = self.locate(place)?;
         Ok(batch
             .columns()
             .get(column)
@@ -116,10 +116,10 @@ impl AttributeFile {
     }
 
     /// The whole row of a face.
-    pub(crate) fn row(&self, slot: u32) -> Result<Row, GalleryError> {
-        let (batch, row) = self.locate(slot)?;
+    pub(crate) fn row(&self, place: u32) -> Result<Row, GalleryError> {
+        let (batch, row) = self.locate(place)?;
         if row >= batch.num_rows() {
-            return Err(GalleryError::damaged(&self.path, format!("it has no row {slot}")));
+            return Err(GalleryError::damaged(&self.path, format!("it has no row {place}")));
         }
         let number = |c: usize| {
             let array = batch.column(c).as_primitive_opt::<UInt64Type>()?;
@@ -129,7 +129,7 @@ impl AttributeFile {
             let array = batch.column(c).as_primitive_opt::<Float32Type>()?;
             array.is_valid(row).then(|| array.value(row))
         };
-        let text = |c: usize| self.text(c, slot).map(|found| found.map(str::to_owned));
+        let text = |c: usize| self.text(c, place).map(|found| found.map(str::to_owned));
         let edges = [0, 1, 2, 3].map(|i| float(column::BOX + i));
         let bounds = match edges {
             [Some(left), Some(top), Some(right), Some(bottom)] => {

@@ -47,7 +47,7 @@ fn read(bytes: &[u8], rows: usize) -> Result<Vec<Row>, crate::gallery::GalleryEr
     let path = dir.path().join(FILE_NAME);
     std::fs::write(&path, bytes).unwrap();
     let file = AttributeFile::open(&path, rows)?;
-    (0..rows as u32).map(|slot| file.row(slot)).collect()
+    (0..rows as u32).map(|place| file.row(place)).collect()
 }
 
 #[test]

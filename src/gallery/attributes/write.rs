@@ -17,7 +17,7 @@ use super::{Attribute, BATCH_ROWS, Kind, Row, Value, schema};
 use crate::gallery::GalleryError;
 use crate::gallery::write::create_private;
 
-/// Takes rows in slot order and writes them as batches.
+/// Takes rows in place order and writes them as batches.
 pub(crate) struct AttributeWriter {
     out: FileWriter<BufWriter<File>>,
     path: PathBuf,

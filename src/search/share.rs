@@ -1,0 +1,105 @@
+//! The most promising share of the faces.
+//!
+//! In come the gallery's cells, a probe in the coordinates of the codes, and how many faces to look
+//! at; out go runs of slots that hold at least as many, those of the most promising cell first.
+//! Always: at least one cell (where there is one), and no face twice.
+
+use std::ops::Range;
+
+use crate::cells::{Cells, Ranking};
+use crate::kernels::Kernels;
+
+/// Cells ranked beyond those that cells of mean size would take, in parts of those: sizes differ,
+/// and ranking again costs more than ranking a few too many.
+const SLACK: usize = 4;
+
+/// What choosing writes to, kept from one search to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Promising {
+    ranking: Ranking,
+    stretches: Vec<Range<u32>>,
+    /// Centroids scored for the last choice.
+    pub(super) ranked: u64,
+}
+
+impl Promising {
+    /// The runs of slots chosen last.
+    pub(super) fn stretches(&self) -> &[Range<u32>] {
+        &self.stretches
+    }
+
+    /// Chooses the first `faces` slots, without looking at the cells.
+    pub(super) fn whole(&mut self, faces: u32) {
+        self.ranked = 0;
+        self.stretches.clear();
+        self.stretches.push(0..faces);
+    }
+
+    /// Chooses the cells most promising for `probe`, as many as it takes to hold `wanted` faces.
+    pub(super) fn choose(&mut self, cells: &Cells<'_>, probe: &[f32], wanted: u32) {
+        let faces = cells.starts().last().copied().unwrap_or(0).max(1);
+        let mean = (u64::from(wanted) * cells.len() as u64).div_ceil(u64::from(faces)) as usize;
+        let mut count = mean + mean / SLACK + 1;
+        self.ranked = 0;
+        loop {
+            let best = cells.rank(Kernels::best(), probe, count, &mut self.ranking);
+            self.stretches.clear();
+            let mut held = 0_u32;
+            for &cell in best {
+                let slots = cells.slots(cell);
+                held = held.saturating_add(slots.end - slots.start);
+                self.stretches.push(slots);
+                if held >= wanted {
+                    break;
+                }
+            }
+            self.ranked += self.ranking.scored() as u64;
+            if held >= wanted || count >= cells.len() {
+                return;
+            }
+            count = count.saturating_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use half::f16;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_best_cells_that_hold_enough_and_no_more(
+            sizes in prop::collection::vec(0_u32..40, 1..60),
+            angles in prop::collection::vec(-3_f32..3.0, 60), wanted in 0_u32..2000,
+        ) {
+            let mut starts = vec![0];
+            starts.extend(sizes.iter().scan(0, |sum, size| { *sum += size; Some(*sum) }));
+            let centroids: Vec<f16> = angles[..sizes.len()].iter()
+                .flat_map(|a| [f16::from_f32(a.cos()), f16::from_f32(a.sin())]).collect();
+            let cells = Cells::new(2, &centroids, &starts).unwrap();
+            let mut promising = Promising::default();
+            promising.choose(&cells, &[1.0, 0.0], wanted);
+            let chosen = promising.stretches().to_vec();
+            let held = |chosen: &[Range<u32>]| chosen.iter().map(|s| s.end - s.start).sum::<u32>();
+            prop_assert!(!chosen.is_empty());
+            prop_assert!(held(&chosen) >= wanted.min(*starts.last().unwrap()));
+            prop_assert!(chosen.len() == 1 || held(&chosen[..chosen.len() - 1]) < wanted);
+            let mut ranking = Ranking::default();
+            let best = cells.rank(Kernels::best(), &[1.0, 0.0], sizes.len(), &mut ranking);
+            let expected: Vec<_> = best.iter().map(|&c| cells.slots(c)).take(chosen.len()).collect();
+            prop_assert_eq!(chosen, expected);
+        }
+    }
+
+    #[test]
+    fn starts_that_make_no_sense_end_the_choice() {
+        let centroids = [f16::ONE; 3];
+        let cells = Cells::new(1, &centroids, &[9, 4, u32::MAX, 2]).unwrap();
+        let mut promising = Promising::default();
+        promising.choose(&cells, &[1.0], u32::MAX);
+        assert!(promising.stretches().iter().all(|slots| slots.end <= 2));
+    }
+}
