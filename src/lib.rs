@@ -7,10 +7,13 @@
 //! manifest + embeddings + images
 //!    | ingest    read, validate, pair, decode, crop, thumbnail, hash     [feature `build`]
 //!    | build     enrol face after face                                   [feature `build`]
+//!    | space     mean, rotation and dimensions, learned from a sample    [feature `build`]
+//!    | cells     k-means order: neighbours in space lie side by side     [feature `build`]
+//!    | codes     a face in a cache line, a sketch in 16 bytes            [feature `build`]
 //!    | graph     HNSW over the vectors, every face reachable             [feature `build`]
 //!    v
 //! gallery        immutable mapped files and a small catalogue
-//!    | search    filter -> plan -> walk or exhaustive -> group, threshold
+//!    | search    filter -> plan -> walk or scan -> rerank -> group, threshold
 //!    v
 //! matches
 //! ```
