@@ -1,0 +1,197 @@
+//! A gallery keeps the hit rate it promises, by plans that were measured when it was built.
+
+#![cfg(feature = "synth")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use lookalike::evaluate::{Exact, Mates, Setting, Truth, measure};
+use lookalike::ingest::{Embeddings, Manifest};
+use lookalike::search::{Plan, Promise};
+use lookalike::synth::{Profile, Synth};
+use lookalike::{Build, Builder, Cancel, Embedding, Error, Gallery, Query, SearchError, Silent};
+
+const FACES: u64 = 6000;
+const PROBES: u64 = 400;
+
+/// A gallery large enough to be measured, and probes it has never seen.
+struct Measured {
+    folder: tempfile::TempDir,
+    gallery: Gallery,
+    probes: Vec<Embedding>,
+    subjects: Vec<Option<String>>,
+}
+
+fn made(isolated: bool, builder: Builder, labelled: bool) -> Measured {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("s");
+    let (probes, seed) = (PROBES, 7);
+    let synth = Synth { isolated, probes, seed, ..Synth::new(Profile::FaceNet512, FACES) };
+    synth.write(&input, None, &Silent, &Cancel::new()).unwrap();
+    let place = folder.path().join("g");
+    let mut build = Build::new(&place, input.join("embeddings.npy")).builder(builder);
+    if labelled {
+        build = build.manifest(input.join("manifest.csv"));
+    }
+    build.run(&Silent, &Cancel::new()).unwrap();
+    let file = Embeddings::open(&input.join("probes.npy"), None).unwrap();
+    let mut values = vec![0.0; file.dims()];
+    let probes = (0..file.rows())
+        .map(|row| {
+            file.read(row, &mut values).unwrap();
+            Embedding::new(values.clone()).unwrap()
+        })
+        .collect();
+    let lines = Manifest::open(&input.join("probes.csv")).unwrap();
+    let subjects = lines.iter().unwrap().map(|line| line.unwrap().subject).collect();
+    Measured { gallery: Gallery::open(&place).unwrap(), folder, probes, subjects }
+}
+
+/// People with one photo mostly, with a graph.
+fn isolated() -> &'static Measured {
+    static MADE: OnceLock<Measured> = OnceLock::new();
+    MADE.get_or_init(|| made(true, Builder::HnswRs, true))
+}
+
+fn promise(gallery: &Gallery) -> &Promise {
+    gallery.catalogue().promise.as_ref().unwrap()
+}
+
+fn ids(gallery: &Gallery, probe: &Embedding, query: &Query) -> Vec<u64> {
+    let found = gallery.search(probe, query).unwrap();
+    found.iter().map(|face| face.face_id.0).collect()
+}
+
+fn hit_rate(measured: &Measured, setting: Setting, k: usize) -> f64 {
+    let Measured { gallery, probes, subjects, .. } = measured;
+    let query = Query::new().top(k);
+    let exact = Exact::of(gallery, probes, k, &query, &Silent).unwrap();
+    let mates = Mates::of(gallery, subjects, &exact).unwrap();
+    let truth = Truth::new(exact).mates(mates);
+    let found = measure(gallery, probes, &truth, &setting.apply(query), 1).unwrap();
+    found.hit_rate.unwrap()
+}
+
+#[test]
+fn fresh_probes_find_what_was_promised() {
+    for k in [1, 10, 100] {
+        for rate in [0.9, 0.99] {
+            let kept = hit_rate(isolated(), Setting::HitRate(rate), k);
+            // 200 mated probes say this much and no more.
+            assert!(kept >= rate - 0.02, "k {k}: {kept} for {rate}");
+        }
+    }
+}
+
+#[test]
+fn ladders_climb_in_hit_rate_and_in_cost() {
+    let promise = promise(&isolated().gallery);
+    assert!(!promise.estimated && promise.made_up < promise.mated && promise.non_mated > 0);
+    assert_eq!(promise.ladders.iter().map(|ladder| ladder.k).collect::<Vec<_>>(), [1, 10, 100]);
+    for ladder in &promise.ladders {
+        assert!(ladder.mates > 0 && !ladder.rungs.is_empty());
+        for pair in ladder.rungs.windows(2) {
+            assert!(pair[0].at_least < pair[1].at_least);
+            assert!(pair[0].microseconds() <= pair[1].microseconds());
+        }
+        for rung in &ladder.rungs {
+            assert!((0.0..=1.0).contains(&rung.hit_rate) && rung.at_least <= rung.hit_rate);
+        }
+    }
+}
+
+#[test]
+fn the_cheapest_plan_that_holds_is_taken() {
+    let Measured { gallery, probes, .. } = isolated();
+    let ladder = &promise(gallery).ladders[1];
+    let first = ladder.rungs.iter().find(|rung| rung.at_least >= 0.95).unwrap();
+    let found = gallery.search(&probes[0], &Query::new().top(10).hit_rate(0.95)).unwrap();
+    let same = match (found.counters.plan, first.plan) {
+        // A walk that was sure needs no scan, and says so.
+        (Plan::Walk { .. }, Plan::WalkThenScan { .. }) => true,
+        (taken, planned) => taken == planned,
+    };
+    assert!(same, "{:?} for {:?}", found.counters.plan, first.plan);
+    // Between two promised numbers of faces, the larger one's plan is taken.
+    let five = gallery.search(&probes[0], &Query::new().top(5).hit_rate(0.95)).unwrap();
+    assert_eq!(five.counters.plan, found.counters.plan);
+}
+
+#[test]
+fn what_no_plan_promises_is_answered_exactly() {
+    let Measured { gallery, probes, .. } = isolated();
+    for query in [Query::new().hit_rate(1.0), Query::new().hit_rate(0.999_999)] {
+        let found = gallery.search(&probes[0], &query).unwrap();
+        assert_eq!(found.counters.plan, Plan::Exhaustive);
+        let exact = ids(gallery, &probes[0], &Query::new().exhaustive());
+        assert_eq!(ids(gallery, &probes[0], &query), exact);
+    }
+    for rate in [0.0, -0.5, 1.01, f64::NAN] {
+        let refused = gallery.search(&probes[0], &Query::new().hit_rate(rate));
+        assert!(matches!(refused, Err(Error::Search(SearchError::HitRate(_)))), "{rate}");
+        let refused = gallery.search(&probes[0], &Query::new().share(rate));
+        assert!(matches!(refused, Err(Error::Search(SearchError::Share(_)))), "{rate}");
+    }
+}
+
+#[test]
+fn everybody_above_a_threshold_is_found() {
+    let Measured { gallery, probes, .. } = isolated();
+    for probe in &probes[..50] {
+        let query = Query::new().at_least(0.4);
+        let all: HashSet<u64> = ids(gallery, probe, &query.clone().exhaustive()).into_iter().collect();
+        let found: HashSet<u64> = ids(gallery, probe, &query).into_iter().collect();
+        assert_eq!(found, all);
+    }
+}
+
+#[test]
+fn batches_answer_as_single_searches_do() {
+    let Measured { gallery, probes, .. } = isolated();
+    for query in [Query::new(), Query::new().share(1.0), Query::new().share(0.2).top(3)] {
+        let batch = gallery.search_batch(&probes[..40], &query).unwrap();
+        for (probe, answer) in probes.iter().zip(batch) {
+            let together: Vec<u64> = answer.unwrap().iter().map(|face| face.face_id.0).collect();
+            assert_eq!(together, ids(gallery, probe, &query));
+        }
+    }
+}
+
+#[test]
+fn a_gallery_without_a_graph_promises_scans() {
+    let made = made(false, Builder::None, true);
+    let rungs = promise(&made.gallery).ladders.iter().flat_map(|ladder| &ladder.rungs);
+    assert!(rungs.clone().count() > 0);
+    assert!(rungs.clone().all(|rung| matches!(rung.plan, Plan::Scan { .. })));
+    assert!(hit_rate(&made, Setting::HitRate(0.95), 10) >= 0.93);
+}
+
+#[test]
+fn without_subjects_the_promise_is_estimated() {
+    let made = made(false, Builder::None, false);
+    let promise = promise(&made.gallery);
+    assert!(promise.estimated);
+    assert_eq!(promise.made_up, promise.mated);
+}
+
+#[test]
+fn a_small_gallery_needs_no_promise() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample/embeddings.npy");
+    let place = folder.path().join("g");
+    Build::new(&place, sample).run(&Silent, &Cancel::new()).unwrap();
+    let gallery = Gallery::open(&place).unwrap();
+    assert_eq!(gallery.catalogue().promise, None);
+    let probe = gallery.embedding(lookalike::FaceId(3)).unwrap();
+    let found = gallery.search(&probe, &Query::new().hit_rate(0.5)).unwrap();
+    assert_eq!(found.counters.plan, Plan::Exhaustive);
+}
+
+#[test]
+fn measuring_leaves_nothing_behind() {
+    let place = isolated().folder.path().join("g");
+    let found = lookalike::gallery::verify(&place, &Silent).unwrap();
+    assert!(found.faults.is_empty(), "{:?}", found.faults);
+}
