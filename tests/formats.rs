@@ -105,7 +105,7 @@ fn every_format_of_embeddings_gives_the_same_gallery() {
         contents(&gallery)
     };
     let first = build("npy");
-    assert_eq!(first.len(), 8);
+    assert_eq!(first.len(), 9);
     for ending in ["fvecs", "fbin", "jsonl", "safetensors", "npz", "parquet"] {
         assert_eq!(build(ending), first, "{ending}");
     }

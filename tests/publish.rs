@@ -92,7 +92,14 @@ fn only_the_owner_may_read() {
 fn a_gallery_holds_the_files_it_names_and_no_others() {
     let (place, _) = place();
     place.built();
-    let segment = ["attributes.arrow", "faces.bin", "graph.bin", "thumbnails.bin", "vectors.bin"];
+    let segment = [
+        "attributes.arrow",
+        "codes.bin",
+        "faces.bin",
+        "graph.bin",
+        "thumbnails.bin",
+        "vectors.bin",
+    ];
     let mut expected = vec!["gallery.json", "gallery.json.b3", "rejects.csv"];
     let within: Vec<String> = segment.iter().map(|name| format!("segments/0001/{name}")).collect();
     expected.extend(within.iter().map(String::as_str));

@@ -22,6 +22,8 @@ use crate::{Cancel, Embedding, Gallery, Progress};
 
 /// Faces searched for, where the exact answers do not take too long.
 const MATED: usize = 4000;
+/// Faces to one that is searched for, at least: more of a small gallery would say little more.
+const FACES_A_CASE: usize = 4;
 /// Fewer say too little of a hit rate of 0.99.
 const LEAST_MATED: usize = 500;
 /// Comparisons that finding the exact answers may take.
@@ -81,7 +83,7 @@ impl Sample {
     pub(super) fn draw(gallery: &Gallery, seed: u64, holds_out: bool) -> Result<Self, BuildError> {
         let faces = gallery.len();
         let affordable = (COMPARISONS / faces.max(1)) as usize;
-        let mated = affordable.clamp(LEAST_MATED, MATED).min(faces as usize);
+        let mated = affordable.clamp(LEAST_MATED, MATED).min(faces as usize / FACES_A_CASE);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut subjects = Vec::with_capacity(mated);
         let segment = &gallery.0.segment;

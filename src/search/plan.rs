@@ -13,7 +13,7 @@ use std::time::Instant;
 use super::coded::Coded;
 use super::exact::{Keep, score_all};
 use super::query::{Counters, DEFAULT_HIT_RATE, Match, Matches, Plan, Request};
-use super::rerank::rerank;
+use super::rerank::{Reranked, rerank};
 use super::scan::{Sieve, Sift, Sifted, scan};
 use super::scratch::{Candidate, Scratch};
 use super::selection::Selection;
@@ -228,13 +228,13 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let selected = selection.map(|found| (found, keep));
         let ask = Walk { selection: selected, ..Walk::of(self.width(keep)) };
         counters.plan = Plan::Walk { beam: ask.width };
-        let Scratch { probe, steps, found, .. } = scratch;
+        let Scratch { probe, steps, reranked, .. } = scratch;
         let coded = Coded::new(probe, self.codes);
         self.take_walk(graph, ask, &coded, steps, counters)?;
         let beam = if selection.is_some() { &steps.passing } else { &steps.beam };
         let candidates = beam.candidates();
         let all = candidates.len() < keep;
-        self.decide(candidates, all, &coded, exact, WALK_CONFIDENCE, found, counters)
+        self.decide(candidates, all, &coded, exact, WALK_CONFIDENCE, reranked, counters)
     }
 
     fn scan_alone(
@@ -245,14 +245,14 @@ impl<'g, 'q> Searcher<'g, 'q> {
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
-        let Scratch { probe, sift, steps, promising, found } = scratch;
+        let Scratch { probe, sift, steps, promising, reranked } = scratch;
         sift.reset(floor);
         let coded = Coded::new(probe, self.codes);
         let sieve = self.sieve(plan);
         let stretches = self.stretches(plan, probe, promising, counters);
         let stop = &self.request.query.stop;
         scan(&mut [(coded, sift)], &sieve, stretches, self.seen(), stop)?;
-        let answer = self.decide_scan(&sieve, sift, &coded, exact, steps, found, counters)?;
+        let answer = self.decide_scan(&sieve, sift, &coded, exact, steps, reranked, counters)?;
         Ok(answer.filter(|found| !self.is_short(plan, found.len())))
     }
 
@@ -282,16 +282,21 @@ impl<'g, 'q> Searcher<'g, 'q> {
     ) -> &'s [Range<u32>] {
         let share = if let Plan::Scan { share, .. } = plan { share } else { 1.0 };
         if share >= 1.0 {
-            promising.whole(self.faces as u32);
+            promising.whole(&self.cells, probe.turned(), self.faces as u32);
+            self.count_cells(promising, counters);
             return promising.stretches();
         }
         // Enough that as many as are wanted should pass.
         let answer = self.width(self.keep(1));
         let wanted = ((share * self.faces as f64).ceil() as usize).max(answer);
         promising.choose(&self.cells, probe.turned(), wanted.min(self.faces) as u32);
+        self.count_cells(promising, counters);
+        promising.stretches()
+    }
+
+    fn count_cells(&self, promising: &Promising, counters: &mut Counters) {
         counters.cells_ranked += promising.ranked;
         counters.bytes_read += promising.ranked * self.cells.centroid_bytes();
-        promising.stretches()
     }
 
     /// Whether a share of the faces gave fewer answers than there are in all of them. Fewer than
@@ -310,7 +315,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         coded: &Coded<'_>,
         exact: &Exact<'_>,
         steps: &mut Steps,
-        found: &mut super::scratch::Beam,
+        reranked: &mut Reranked,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let Sifted { sketches, codes } = sift.counts;
@@ -321,11 +326,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let all = candidates.len() < sieve.keep;
         let confidence = sieve.confidence.max(RERANK_CONFIDENCE);
         let (Some(graph), None, false) = (&self.graph, &self.request.selection, all) else {
-            return self.decide(candidates, all, coded, exact, confidence, found, counters);
+            return self.decide(candidates, all, coded, exact, confidence, reranked, counters);
         };
         let ask = Walk { from: candidates, hops: HOPS_AFTER_SCAN, ..Walk::of(sieve.keep) };
         self.take_walk(graph, ask, coded, steps, counters)?;
-        self.decide(steps.beam.candidates(), all, coded, exact, confidence, found, counters)
+        self.decide(steps.beam.candidates(), all, coded, exact, confidence, reranked, counters)
     }
 
     fn take_walk(
@@ -360,20 +365,22 @@ impl<'g, 'q> Searcher<'g, 'q> {
         coded: &Coded<'_>,
         exact: &Exact<'_>,
         confidence: f32,
-        found: &mut super::scratch::Beam,
+        reranked: &mut Reranked,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
         // A subject's faces count once, so how many faces it takes is not known before.
-        found.reset(if query.by_subject { usize::MAX } else { self.first_keep() });
+        let wanted = if query.by_subject { usize::MAX } else { self.first_keep() };
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
-        let read = rerank(candidates, coded, exact, least, confidence, found);
+        // Where every face is a candidate, no estimate need decide.
+        let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };
+        let read = rerank(candidates, coded, exact, wanted, least, confidence, reranked);
         counters.vectors_read += read;
         counters.bytes_read += read * exact.vector_bytes();
         let past_threshold = candidates
             .last()
             .is_some_and(|last| last.similarity + confidence * coded.error(last.slot) < least);
-        self.finish(found.candidates(), all || past_threshold)
+        self.finish(&reranked.found, all || past_threshold)
     }
 
     fn exhaustive(
@@ -432,7 +439,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         }
         let elapsed = begun.elapsed() / probes.len().max(1) as u32;
         let vectors = self.gallery.0.segment.vectors();
-        let (mut steps, mut found) = (Steps::default(), super::scratch::Beam::default());
+        let (mut steps, mut reranked) = (Steps::default(), Reranked::default());
         let mut answer = |probe: &[f32], coded: &CodedProbe, sift: &mut Sift| {
             let begun = Instant::now();
             let (exact, coded) = (Exact::new(probe, vectors), Coded::new(coded, self.codes));
@@ -444,7 +451,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
                 &coded,
                 &exact,
                 &mut steps,
-                &mut found,
+                &mut reranked,
                 &mut counters,
             )?;
             let mut matches = match answer {

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use super::rerank::Reranked;
 use super::scan::Sift;
 use super::share::Promising;
 use super::walk::Steps;
@@ -179,8 +180,7 @@ pub(crate) struct Scratch {
     pub(super) sift: Sift,
     /// The runs of slots to scan.
     pub(super) promising: Promising,
-    /// Candidates with their exact similarities.
-    pub(super) found: Beam,
+    pub(super) reranked: Reranked,
 }
 
 /// Scratches at rest; a search takes one and puts it back.

@@ -12,12 +12,16 @@ use crate::kernels::Kernels;
 /// Cells ranked beyond those that cells of mean size would take, in parts of those: sizes differ,
 /// and ranking again costs more than ranking a few too many.
 const SLACK: usize = 4;
+/// One part in this many of all faces is looked at first; with fewer cells there is no choice.
+const FIRST_PART: usize = 32;
 
 /// What choosing writes to, kept from one search to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Promising {
     ranking: Ranking,
     stretches: Vec<Range<u32>>,
+    /// The promising ones in order of slot.
+    chosen: Vec<Range<u32>>,
     /// Centroids scored for the last choice.
     pub(super) ranked: u64,
 }
@@ -28,11 +32,27 @@ impl Promising {
         &self.stretches
     }
 
-    /// Chooses the first `faces` slots, without looking at the cells.
-    pub(super) fn whole(&mut self, faces: u32) {
+    /// Chooses every slot of `faces`, those of the most promising cells first: whoever is found
+    /// there tells how alike the others have to be.
+    pub(super) fn whole(&mut self, cells: &Cells<'_>, probe: &[f32], faces: u32) {
         self.ranked = 0;
         self.stretches.clear();
-        self.stretches.push(0..faces);
+        if cells.len() >= FIRST_PART {
+            self.choose(cells, probe, faces / FIRST_PART as u32);
+        }
+        self.chosen.clear();
+        self.chosen.extend(self.stretches.iter().cloned());
+        self.chosen.sort_unstable_by_key(|slots| slots.start);
+        let mut from = 0;
+        for slots in &self.chosen {
+            if from < slots.start {
+                self.stretches.push(from..slots.start);
+            }
+            from = from.max(slots.end);
+        }
+        if from < faces {
+            self.stretches.push(from..faces);
+        }
     }
 
     /// Chooses the cells most promising for `probe`, as many as it takes to hold `wanted` faces.
@@ -92,6 +112,21 @@ mod tests {
             let expected: Vec<_> = best.iter().map(|&c| cells.slots(c)).take(chosen.len()).collect();
             prop_assert_eq!(chosen, expected);
         }
+    }
+
+    #[test]
+    fn the_whole_holds_every_slot_once() {
+        let centroids: Vec<f16> = (0..100).map(|i| f16::from_f32(i as f32 - 50.0)).collect();
+        let starts: Vec<u32> = (0..=100).map(|i| i * 7).collect();
+        let cells = Cells::new(1, &centroids, &starts).unwrap();
+        let mut promising = Promising::default();
+        promising.whole(&cells, &[1.0], 700);
+        assert_eq!(promising.stretches()[0], 693..700);
+        let mut slots: Vec<u32> = promising.stretches().iter().cloned().flatten().collect();
+        slots.sort_unstable();
+        assert_eq!(slots, (0..700).collect::<Vec<_>>());
+        promising.whole(&Cells::new(1, &centroids[..2], &starts[..3]).unwrap(), &[1.0], 14);
+        assert_eq!(promising.stretches(), [0..14]);
     }
 
     #[test]

@@ -100,8 +100,11 @@ pub(super) fn product(a: &[f32], b: &[f32], inner: usize) -> Vec<f32> {
     let (n, m) = (a.len() / inner.max(1), b.len() / inner.max(1));
     let a = ArrayView2::from_shape((n, inner), a);
     let b = ArrayView2::from_shape((inner, m), b);
-    match (a, b) {
-        (Ok(a), Ok(b)) => a.dot(&b).into_raw_vec_and_offset().0,
-        _ => vec![0.0; n * m],
+    let mut product = vec![0.0; n * m];
+    let into = ArrayViewMut2::from_shape((n, m), &mut product);
+    if let (Ok(a), Ok(b), Ok(mut into)) = (a, b, into) {
+        // Row after row: a product that allocates may choose another order.
+        general_mat_mul(1.0, &a, &b, 0.0, &mut into);
     }
+    product
 }

@@ -98,7 +98,8 @@ impl Space {
     /// z of many embeddings, one after the other, on this thread alone.
     #[cfg(feature = "build")]
     pub(crate) fn project_many(&self, rows: &[f32]) -> Vec<f32> {
-        use ndarray::ArrayView2;
+        use ndarray::linalg::general_mat_mul;
+        use ndarray::{ArrayView2, ArrayViewMut2};
         let n = rows.len() / self.dims;
         let mut centred = rows[..n * self.dims].to_vec();
         for x in centred.chunks_exact_mut(self.dims) {
@@ -106,13 +107,12 @@ impl Space {
         }
         let faces = ArrayView2::from_shape((n, self.dims), &centred);
         let matrix = ArrayView2::from_shape((self.coded, self.dims), &self.matrix);
-        match (faces, matrix) {
-            (Ok(faces), Ok(matrix)) => {
-                let (turned, _) = faces.dot(&matrix.t()).into_raw_vec_and_offset();
-                turned
-            }
-            // Neither length can differ: one was just made, the other was checked.
-            _ => vec![0.0; n * self.coded],
+        let mut turned = vec![0.0; n * self.coded];
+        let into = ArrayViewMut2::from_shape((n, self.coded), &mut turned);
+        // No length can differ: two were just made, the other was checked.
+        if let (Ok(faces), Ok(matrix), Ok(mut into)) = (faces, matrix, into) {
+            general_mat_mul(1.0, &faces, &matrix.t(), 0.0, &mut into);
         }
+        turned
     }
 }
