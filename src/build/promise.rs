@@ -343,9 +343,9 @@ impl<'a> Measuring<'a> {
     ) -> Result<(), BuildError> {
         let accept = self.sample.doubtful();
         progress.begin("walks and scans", Some((DOUBTS.len() * PROMISED.len()) as u64));
-        for which in 0..PROMISED.len() {
+        for (which, &k) in PROMISED.iter().enumerate() {
             for (beam, times, confidence) in DOUBTS {
-                let keep = times * PROMISED[which];
+                let keep = times * k;
                 let plan = Plan::WalkThenScan { beam, accept, keep, confidence };
                 self.rung(gallery, which, plan)?;
                 progress.advance(1);

@@ -44,6 +44,12 @@ const SCAN_CONFIDENCE: f32 = 4.0;
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 
+/// A probe, as codes and as vectors are compared with it.
+struct Asked<'a> {
+    coded: Coded<'a>,
+    exact: Exact<'a>,
+}
+
 /// A request on a gallery, ready for probes.
 pub(super) struct Searcher<'g, 'q> {
     gallery: &'g Gallery,
@@ -95,9 +101,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         }
         let filtered = self.request.selection.is_some();
         if let Some(beam) = query.beam {
-            // A beam that was asked for is walked in any gallery, but never where few pass a
-            // filter: scoring those is exact and cheaper.
-            return if filtered && self.passing <= FEW {
+            // A beam that was asked for is walked in any gallery, but never where fewer pass a
+            // filter than it would read: scoring those is exact and cheaper.
+            let degree = self.graph.as_ref().map_or(0, |graph| graph.degree);
+            let reads = self.width(self.keep(beam)).saturating_mul(degree / 2);
+            return if filtered && self.passing <= reads {
                 Plan::Exhaustive
             } else {
                 Plan::Walk { beam }
@@ -229,12 +237,12 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let ask = Walk { selection: selected, ..Walk::of(self.width(keep)) };
         counters.plan = Plan::Walk { beam: ask.width };
         let Scratch { probe, steps, reranked, .. } = scratch;
-        let coded = Coded::new(probe, self.codes);
-        self.take_walk(graph, ask, &coded, steps, counters)?;
+        let asked = Asked { coded: Coded::new(probe, self.codes), exact: *exact };
+        self.take_walk(graph, ask, &asked.coded, steps, counters)?;
         let beam = if selection.is_some() { &steps.passing } else { &steps.beam };
         let candidates = beam.candidates();
         let all = candidates.len() < keep;
-        self.decide(candidates, all, &coded, exact, WALK_CONFIDENCE, reranked, counters)
+        self.decide(candidates, all, &asked, WALK_CONFIDENCE, reranked, counters)
     }
 
     fn scan_alone(
@@ -252,7 +260,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let stretches = self.stretches(plan, probe, promising, counters);
         let stop = &self.request.query.stop;
         scan(&mut [(coded, sift)], &sieve, stretches, self.seen(), stop)?;
-        let answer = self.decide_scan(&sieve, sift, &coded, exact, steps, reranked, counters)?;
+        let asked = Asked { coded, exact: *exact };
+        let answer = self.decide_scan(&sieve, sift, &asked, steps, reranked, counters)?;
         Ok(answer.filter(|found| !self.is_short(plan, found.len())))
     }
 
@@ -312,8 +321,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         &self,
         sieve: &Sieve,
         sift: &mut Sift,
-        coded: &Coded<'_>,
-        exact: &Exact<'_>,
+        asked: &Asked<'_>,
         steps: &mut Steps,
         reranked: &mut Reranked,
         counters: &mut Counters,
@@ -326,11 +334,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let all = candidates.len() < sieve.keep;
         let confidence = sieve.confidence.max(RERANK_CONFIDENCE);
         let (Some(graph), None, false) = (&self.graph, &self.request.selection, all) else {
-            return self.decide(candidates, all, coded, exact, confidence, reranked, counters);
+            return self.decide(candidates, all, asked, confidence, reranked, counters);
         };
         let ask = Walk { from: candidates, hops: HOPS_AFTER_SCAN, ..Walk::of(sieve.keep) };
-        self.take_walk(graph, ask, coded, steps, counters)?;
-        self.decide(steps.beam.candidates(), all, coded, exact, confidence, reranked, counters)
+        self.take_walk(graph, ask, &asked.coded, steps, counters)?;
+        self.decide(steps.beam.candidates(), all, asked, confidence, reranked, counters)
     }
 
     fn take_walk(
@@ -357,13 +365,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
 
     /// Turns candidates by estimate into an answer by exact similarity; `None` where more
     /// candidates are needed. `all` says that there are no more than these.
-    #[allow(clippy::too_many_arguments)]
     fn decide(
         &self,
         candidates: &[Candidate],
         all: bool,
-        coded: &Coded<'_>,
-        exact: &Exact<'_>,
+        asked: &Asked<'_>,
         confidence: f32,
         reranked: &mut Reranked,
         counters: &mut Counters,
@@ -374,6 +380,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         // Where every face is a candidate, no estimate need decide.
         let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };
+        let Asked { coded, exact } = asked;
         let read = rerank(candidates, coded, exact, wanted, least, confidence, reranked);
         counters.vectors_read += read;
         counters.bytes_read += read * exact.vector_bytes();
@@ -443,17 +450,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let mut answer = |probe: &[f32], coded: &CodedProbe, sift: &mut Sift| {
             let begun = Instant::now();
             let (exact, coded) = (Exact::new(probe, vectors), Coded::new(coded, self.codes));
+            let asked = Asked { coded, exact };
             let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
             counters.plan = self.plan;
-            let answer = self.decide_scan(
-                &sieve,
-                sift,
-                &coded,
-                &exact,
-                &mut steps,
-                &mut reranked,
-                &mut counters,
-            )?;
+            let answer =
+                self.decide_scan(&sieve, sift, &asked, &mut steps, &mut reranked, &mut counters)?;
             let mut matches = match answer {
                 Some(found) => Matches { found, counters },
                 None => self.search(probe)?,
