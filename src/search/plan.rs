@@ -30,6 +30,8 @@ use crate::kernels::Kernels;
 
 /// Faces that are answered exactly rather than by codes: it takes a fraction of a millisecond.
 pub(crate) const FEW: usize = 4096;
+/// A walk among few that pass a filter may miss some: it must read this much less than all of them.
+const WORTH_MISSING: usize = 3;
 /// By how much a plan that left the question open is widened.
 const WIDEN: usize = 4;
 /// Standard deviations of a code's error that a walk's rerank allows for.
@@ -105,7 +107,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
             // filter than it would read: scoring those is exact and cheaper.
             let degree = self.graph.as_ref().map_or(0, |graph| graph.degree);
             let reads = self.width(self.keep(beam)).saturating_mul(degree / 2);
-            return if filtered && self.passing <= reads {
+            return if filtered && self.passing <= reads.saturating_mul(WORTH_MISSING) {
                 Plan::Exhaustive
             } else {
                 Plan::Walk { beam }
