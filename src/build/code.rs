@@ -47,7 +47,7 @@ pub(super) fn code(
 ) -> Result<Coded, BuildError> {
     progress.begin("space", None);
     let faces = vectors.faces(dims);
-    let sample = sample(vectors, dims, faces);
+    let sample = sample(build, vectors, dims, faces);
     let learned = space::learn(&sample, dims, build.code_bytes, build.params.seed())
         .ok_or(BuildError::CodeBytes { bytes: build.code_bytes })?;
     drop(sample);
@@ -137,8 +137,10 @@ fn write_order(out: &mut BinaryWriter, order: &Order) -> Result<(), BuildError> 
 }
 
 /// Vectors spread evenly over the gallery, one after the other.
-fn sample(vectors: Vectors<'_>, dims: usize, faces: u32) -> Vec<f32> {
-    let wanted = SAMPLE.min(faces as usize).min((1 << 28) / dims.max(1));
+fn sample(build: &Build, vectors: Vectors<'_>, dims: usize, faces: u32) -> Vec<f32> {
+    // A quarter of the memory: learning makes copies of it.
+    let affordable = build.memory as usize / (16 * dims.max(1));
+    let wanted = SAMPLE.min(faces as usize).min(affordable);
     let mut sample = Vec::with_capacity(wanted * dims);
     for i in 0..wanted {
         let place = (i as u64 * u64::from(faces) / wanted as u64) as u32;

@@ -15,8 +15,7 @@ use super::{Build, BuildError, Builder, Coded, VectorFile};
 use crate::gallery::GraphInfo;
 use crate::gallery::codes::CodeFile;
 use crate::gallery::format::FileKind;
-use crate::gallery::segment::BinaryFile;
-use crate::gallery::segment::Vectors;
+use crate::gallery::segment::{BinaryFile, Vectors};
 use crate::graph::{self, Graph, GraphParams};
 use crate::search::{FEW, Promise};
 use crate::{Cancel, Gallery, Progress};
@@ -45,7 +44,8 @@ impl LinkJob<'_> {
         graph::build(vectors, dims, params, last, pause, progress, cancel)
     }
 
-    /// Takes over an index that was made elsewhere, its data ids being places; `None` where it is not of these faces.
+    /// Takes over an index that was made elsewhere, its data ids being places; `None` where it is
+    /// not of these faces.
     pub(super) fn take_over<D: Distance<f32> + Send + Sync>(
         self,
         index: &Hnsw<'_, f32, D>,

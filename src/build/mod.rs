@@ -71,7 +71,7 @@ pub enum Builder {
     /// The crate hnsw_rs.
     #[default]
     HnswRs,
-    /// Nobody: the gallery answers by exhaustive search alone.
+    /// Nobody: the gallery answers by scans alone.
     None,
 }
 

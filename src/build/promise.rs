@@ -415,8 +415,7 @@ impl<'a> Measuring<'a> {
     fn rung(&mut self, gallery: &Gallery, which: usize, plan: Plan) -> Result<Rung, BuildError> {
         let query = Query::new().top(PROMISED[which]).planned(plan).cancel(self.cancel.clone());
         let one = |case: &Case| -> Result<(usize, usize, Counters), SearchError> {
-            let matches =
-                gallery.search_but(&case.probe, &query, None, self.sample.shown.clone())?;
+            let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
             let found: HashSet<u64> = matches.iter().map(|found| u64::from(found.slot())).collect();
             let wanted = &case.in_top[which];
             let hits = wanted.iter().filter(|&mate| found.contains(mate)).count();

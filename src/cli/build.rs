@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// How to store vectors
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16"])]
     vectors: String,
-    /// Who builds the graph; with none, every search is exhaustive
+    /// Who builds the graph; with none, searches scan
     #[arg(long, value_name = "BUILDER", default_value = "hnsw-rs", value_parser = ["hnsw-rs", "none"])]
     builder: String,
     /// Memory to stay below beside the graph, such as 512M or 2G; at least 64M

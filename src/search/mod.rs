@@ -131,16 +131,15 @@ impl Gallery {
         Searcher::new(self, &request)?.search(probe.values())
     }
 
-    /// The faces most like a probe, the face in one slot left out, and those not shown.
+    /// The faces most like a probe, of those shown.
     #[cfg(feature = "build")]
-    pub(crate) fn search_but(
+    pub(crate) fn search_shown(
         &self,
         probe: &Embedding,
         query: &Query,
-        without: Option<u32>,
         shown: Option<Arc<Selection>>,
     ) -> Result<Matches<'_>, SearchError> {
-        let request = Request { shown, ..self.request(query, without)? };
+        let request = Request { shown, ..self.request(query, None)? };
         self.check_probe(probe)?;
         Searcher::new(self, &request)?.search(probe.values())
     }

@@ -38,11 +38,13 @@ const WIDEN: usize = 4;
 const WALK_CONFIDENCE: f32 = 2.0;
 /// The same of the rerank after a scan, whose own confidence says how many candidates there are.
 const RERANK_CONFIDENCE: f32 = 2.0;
+/// The same of a scan that was asked for by its share, and of one for every face that matches.
+const SCAN_CONFIDENCE: f32 = 4.0;
+/// The hit rate up to which that confidence is trusted without having been measured.
+const SCAN_HOLDS: f64 = 0.999;
 /// Faces whose neighbours are looked at after a scan: photos of one person are linked, so whoever
 /// was found leads to the others.
 const HOPS_AFTER_SCAN: u64 = 16;
-/// The same of a scan that was asked for by its share, and of one for every face that matches.
-const SCAN_CONFIDENCE: f32 = 4.0;
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 
@@ -123,7 +125,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
             return Plan::Exhaustive;
         }
         if self.wanted == usize::MAX {
-            return scan(1.0);
+            return if hit_rate <= SCAN_HOLDS { scan(1.0) } else { Plan::Exhaustive };
         }
         let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
         match promise.plan(self.keep(0), hit_rate, filtered) {

@@ -75,8 +75,9 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Microseconds that the reads take, roughly: measured on one core of a 2023 server processor
-    /// at 512 dimensions. Good for choosing between plans.
+    /// Microseconds that the reads take, roughly, at 512 dimensions. The weights are rounded from
+    /// single kernels' times and not fitted to whole searches: they order plans of unlike cost, and
+    /// may mistake two that are close.
     pub fn microseconds(&self) -> f64 {
         const HOP: f64 = 0.12;
         const CELL: f64 = 0.03;
