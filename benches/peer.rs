@@ -2,7 +2,7 @@
 //!
 //! `benches/peers/run.py` runs it, one process a build and one a visit, and computes the measures for
 //! every engine alike. In come a file of embeddings of unit length and file names; a search then
-//! reads one setting a line (`beam=64`, `exhaustive`, `ef=64`), writes the rows found for each probe
+//! reads one setting a line (`beam=64`, `share=0.1`, `hit-rate=0.98`, `ef=64`), writes the rows found for each probe
 //! (i64, little-endian, [`K`] a probe, -1 where there are fewer) to the file named, and prints one
 //! JSON object with the seconds that the mated probes, the others, and all of them in batches took.
 
@@ -16,7 +16,7 @@ use std::time::Instant;
 use hnsw_rs::anndists::dist::DistDot;
 use hnsw_rs::prelude::{AnnT, Hnsw, HnswIo, Neighbour};
 use lookalike::ingest::Embeddings;
-use lookalike::{Build, Cancel, Embedding, Gallery, Query, Silent};
+use lookalike::{Build, Builder, Cancel, Embedding, Gallery, Query, Silent};
 
 mod common;
 
@@ -33,7 +33,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["ours", "build", index, embeddings, manifest] => build_ours(index, embeddings, manifest),
+        ["ours", "build", index, embeddings, manifest, builder] => {
+            build_ours(index, embeddings, manifest, builder);
+        }
         ["hnsw-rs", "build", index, embeddings, m] => build_hnsw_rs(index, embeddings, m),
         ["ours", "search", index, probes, mated, found] => {
             answer(Ours::open(index), probes, mated, found);
@@ -88,6 +90,8 @@ impl Engine for Ours {
         let query = Query::new().top(K);
         self.query = match setting.split_once('=').unwrap_or((setting, "")) {
             ("beam", width) => query.beam(width.parse().expect("a width")),
+            ("share", share) => query.share(share.parse().expect("a share")),
+            ("hit-rate", rate) => query.hit_rate(rate.parse().expect("a rate")),
             ("exhaustive", "") => query.exhaustive(),
             _ => panic!("no setting {setting:?}"),
         };
@@ -177,8 +181,9 @@ fn bytes(answers: &[Vec<u64>]) -> Vec<u8> {
     rows.flat_map(i64::to_le_bytes).collect()
 }
 
-fn build_ours(index: &str, embeddings: &str, manifest: &str) {
-    let build = Build::new(index, embeddings).manifest(manifest);
+fn build_ours(index: &str, embeddings: &str, manifest: &str, builder: &str) {
+    let builder = if builder == "none" { Builder::None } else { Builder::HnswRs };
+    let build = Build::new(index, embeddings).manifest(manifest).builder(builder);
     let begun = Instant::now();
     build.run(&Silent, &Cancel::new()).expect("a gallery");
     built(begun);

@@ -86,7 +86,7 @@ impl Linking<'_> {
         }
         let mut measuring = sample.as_ref().map(|sample| Measuring::new(sample, cancel));
         if let (Some(measuring), false) = (&mut measuring, linked) {
-            measuring.scans(&self.provisional(None)?, progress)?;
+            measuring.run(&self.provisional(None)?, progress)?;
         }
         let mut info = None;
         if linked {
@@ -94,7 +94,7 @@ impl Linking<'_> {
             let mut pause = |graph: Graph| {
                 let info = self.store(graph, &last, progress, cancel)?;
                 match &mut measuring {
-                    Some(measuring) => measuring.all(&self.provisional(Some(info))?, progress),
+                    Some(measuring) => measuring.run(&self.provisional(Some(info))?, progress),
                     None => Ok(()),
                 }
             };
@@ -113,7 +113,7 @@ impl Linking<'_> {
             if last.is_empty()
                 && let Some(measuring) = &mut measuring
             {
-                measuring.all(&self.provisional(Some(stored.clone()))?, progress)?;
+                measuring.run(&self.provisional(Some(stored.clone()))?, progress)?;
             }
             info = Some(stored);
         }

@@ -60,7 +60,7 @@ impl Keep {
     /// What was kept, best first.
     pub(crate) fn into_candidates(self) -> Vec<Candidate> {
         match self {
-            Self::Best(beam, _) => beam.candidates().to_vec(),
+            Self::Best(mut beam, _) => beam.candidates().to_vec(),
             Self::AtLeast(_, mut found) => {
                 found.sort_unstable_by(|a, b| {
                     b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot))

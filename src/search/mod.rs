@@ -18,23 +18,27 @@ use crate::{Embedding, Error, FaceId, Gallery};
 
 mod coded;
 mod exact;
+mod exhaustive;
 mod filter;
+mod finish;
 mod plan;
 mod promise;
 mod query;
 mod rerank;
 mod scan;
 mod scratch;
+mod searcher;
 mod selection;
 mod share;
 mod similarity;
 mod stop;
+mod together;
 pub(crate) mod walk;
 
 pub use filter::{Filter, FilterError};
-#[cfg(feature = "build")]
-pub(crate) use promise::PROMISED;
 pub use promise::{Ladder, Promise, Reads, Rung};
+#[cfg(feature = "build")]
+pub(crate) use promise::{PROMISED, exhaustive_microseconds};
 pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
 use scratch::Candidate;
 pub(crate) use scratch::ScratchPool;
@@ -46,11 +50,12 @@ pub(crate) use stop::Stop;
 
 #[cfg(feature = "build")]
 pub(crate) use plan::FEW;
-use plan::Searcher;
 use query::Request;
+use searcher::Searcher;
 
-/// Probes of a batch that share each stretch of faces.
-const PROBES_A_SCAN: usize = 16;
+/// Probes of a batch that share each stretch of faces, at most: what more of them write to would
+/// drive the faces out of the caches.
+const PROBES_A_SCAN: usize = 32;
 
 /// Why a search gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -172,8 +177,9 @@ impl Gallery {
             };
             return Ok(probes.par_iter().map(one).collect());
         }
+        let each = probes.len().div_ceil(rayon::current_num_threads().max(1));
         Ok(probes
-            .par_chunks(PROBES_A_SCAN)
+            .par_chunks(each.clamp(1, PROBES_A_SCAN))
             .flat_map_iter(|few| self.scan(few, &searcher))
             .collect())
     }

@@ -75,15 +75,15 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Microseconds that the reads take, roughly, at 512 dimensions. The weights are rounded from
-    /// single kernels' times and not fitted to whole searches: they order plans of unlike cost, and
-    /// may mistake two that are close.
+    /// Microseconds that the reads take, roughly: scattered reads of a million faces of 512
+    /// dimensions, as measured on one machine by searches that read more of one and less of another.
+    /// They order plans of unlike cost, and may mistake two that are close.
     pub fn microseconds(&self) -> f64 {
         const HOP: f64 = 0.12;
         const CELL: f64 = 0.03;
-        const SKETCH: f64 = 0.000_45;
-        const CODE: f64 = 0.008;
-        const VECTOR: f64 = 0.2;
+        const SKETCH: f64 = 0.000_6;
+        const CODE: f64 = 0.03;
+        const VECTOR: f64 = 0.45;
         self.hops * HOP
             + self.cells * CELL
             + self.sketches * SKETCH
@@ -113,6 +113,13 @@ impl Reads {
             vectors: self.vectors / n,
         }
     }
+}
+
+/// Microseconds that scoring every face by its vector takes, about.
+#[cfg(feature = "build")]
+pub(crate) fn exhaustive_microseconds(faces: u64) -> f64 {
+    const FACE: f64 = 0.08;
+    faces as f64 * FACE
 }
 
 impl Rung {

@@ -181,7 +181,8 @@ pub enum Plan {
         share: f64,
         /// Candidates kept by estimate.
         keep: usize,
-        /// Standard deviations of a sketch's and a code's error that are allowed for.
+        /// Standard deviations of a sketch's error that are allowed for; below 0, faces whose sketch
+        /// seems barely good enough are left out.
         confidence: f32,
     },
     /// A walk; and where its best face is less similar than `accept`, a scan of all faces.
@@ -192,7 +193,7 @@ pub enum Plan {
         accept: f32,
         /// Candidates the scan keeps by estimate.
         keep: usize,
-        /// Standard deviations of error that the scan allows for.
+        /// Standard deviations of a sketch's error that the scan allows for, as above.
         confidence: f32,
     },
     /// Every face (that passes the filters) is scored by its vector.

@@ -24,6 +24,11 @@ const FIRST_STRETCH: u32 = 32 * BLOCK_FACES;
 /// probes take turns.
 const STRETCH: u32 = 128 * BLOCK_FACES;
 
+/// Standard deviations of error that are allowed for at least where a vector or a threshold decides:
+/// 19 faces of 20 lie within.
+const LEAST_SURE: f32 = 2.0;
+/// Codes of a stretch that are fetched ahead: more would drive each other out of the caches.
+const MOST_FETCHED: usize = 512;
 /// Candidates gathered at least before the worse of them go.
 const LEAST_KEPT: usize = 64;
 
@@ -34,8 +39,16 @@ pub(super) struct Sieve {
     pub(super) keep: usize,
     /// Only what may be at least this similar.
     pub(super) at_least: f32,
-    /// Standard deviations of error that are allowed for.
+    /// Standard deviations of a sketch's error that are allowed for; below 0, what seems barely as
+    /// good as the last of the best is left out.
     pub(super) confidence: f32,
+}
+
+impl Sieve {
+    /// Standard deviations of error that are allowed for where the vectors are to decide.
+    pub(super) fn sure(&self) -> f32 {
+        self.confidence.max(LEAST_SURE)
+    }
 }
 
 /// What a scan writes to.
@@ -43,6 +56,8 @@ pub(super) struct Sieve {
 pub(crate) struct Sift {
     slots: Vec<u32>,
     scores: Vec<u16>,
+    /// Of the stretch before: their codes are on the way from memory while sketches are scored.
+    fetched: Vec<u32>,
     scored: Scored,
     /// The best so far, in no order, and some that have yet to be compared with them.
     kept: Vec<Candidate>,
@@ -61,9 +76,31 @@ pub(super) struct Sifted {
 impl Sift {
     /// Empties it for a scan that need not keep what is estimated below `floor`.
     pub(super) fn reset(&mut self, floor: f32) {
+        self.fetched.clear();
         self.kept.clear();
         self.floor = floor;
         self.counts = Sifted::default();
+    }
+
+    /// Empties it for a scan that sees again what this one saw: what is kept of that is a floor for
+    /// all there is.
+    pub(super) fn see_again(&mut self, keep: usize) {
+        self.drop_worse(keep);
+        self.kept.clear();
+    }
+
+    /// Scores by their codes the faces that were fetched.
+    fn score_fetched(&mut self, coded: &Coded<'_>, sieve: &Sieve) {
+        coded.score(&self.fetched, &mut self.scored);
+        for at in 0..self.fetched.len() {
+            let (slot, similarity) = (self.fetched[at], self.scored.similarities[at]);
+            let likely = sieve.at_least == f32::NEG_INFINITY
+                || similarity + sieve.sure() * coded.error(slot) >= sieve.at_least;
+            if similarity >= self.floor && likely {
+                self.take(Candidate { similarity, slot }, sieve.keep);
+            }
+        }
+        self.fetched.clear();
     }
 
     /// Takes a candidate; once there are twice as many as are kept, the worse half goes.
@@ -116,6 +153,9 @@ pub(super) fn scan(
             length = STRETCH;
         }
     }
+    for (coded, sift) in probes.iter_mut() {
+        sift.score_fetched(coded, sieve);
+    }
     Ok(())
 }
 
@@ -131,7 +171,9 @@ fn sift_faces(
     let blocks = faces.start / BLOCK_FACES..faces.end.div_ceil(BLOCK_FACES);
     let bytes = blocks.start as usize * BLOCK_BYTES..blocks.end as usize * BLOCK_BYTES;
     let sketches = view.sketches.get(bytes).unwrap_or_default();
-    let floor = sift.floor.max(sieve.at_least) - sieve.confidence * probe.sketch_error(&view.scale);
+    let error = probe.sketch_error(&view.scale);
+    let floor = sift.floor - sieve.confidence * error;
+    let floor = floor.max(sieve.at_least - sieve.sure() * error);
     // A cast takes what is below every score to 0, and what is no number too.
     let score = probe.sketch_score(floor, &view.scale).ceil() as u16;
     sift.slots.clear();
@@ -151,13 +193,11 @@ fn sift_faces(
     });
     sift.counts.sketches += u64::from(faces.end - faces.start);
     sift.counts.codes += sift.slots.len() as u64;
-    coded.score(&sift.slots, &mut sift.scored);
-    for at in 0..sift.slots.len() {
-        let (slot, similarity) = (sift.slots[at], sift.scored.similarities[at]);
-        let likely = sieve.at_least == f32::NEG_INFINITY
-            || similarity + sieve.confidence * coded.error(slot) >= sieve.at_least;
-        if similarity >= sift.floor && likely {
-            sift.take(Candidate { similarity, slot }, sieve.keep);
-        }
+    sift.slots.iter().take(MOST_FETCHED).for_each(|&slot| coded.prefetch(slot));
+    sift.score_fetched(coded, sieve);
+    std::mem::swap(&mut sift.slots, &mut sift.fetched);
+    if sift.floor == f32::NEG_INFINITY {
+        // Every face passes until there is a floor: none is worth waiting for one.
+        sift.score_fetched(coded, sieve);
     }
 }

@@ -3,7 +3,8 @@
 //! After the first few searches nothing here allocates. Sizes follow the width of the beam, never
 //! the number of faces: a byte a face would be a gigabyte a search at a billion.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
 use super::rerank::Reranked;
@@ -34,16 +35,41 @@ impl Candidate {
     }
 }
 
-/// The best candidates so far, in order, and which of them were looked behind.
+/// Up to this width the best are kept in order; beyond it, moving them costs more than a heap.
+const SORTED: usize = 1024;
+
+/// The best candidates so far, and which of them were looked behind.
 ///
 /// A sorted array beats a heap at the widths that matter: one binary search and a short move an
-/// insertion, and the best that is left is found by a cursor.
+/// insertion, and the best that is left is found by a cursor. Wide beams are two heaps.
 #[derive(Debug, Default)]
 pub(crate) struct Beam {
     entries: Vec<Candidate>,
     expanded: Vec<bool>,
     width: usize,
     cursor: usize,
+    /// Of a wide beam, the best so far with the worst of them on top.
+    best: BinaryHeap<BestFirst>,
+    /// Of a wide beam, those not yet looked behind, with the best of them on top.
+    ahead: BinaryHeap<Reverse<BestFirst>>,
+}
+
+/// A candidate that is the greater the later it comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct BestFirst(Candidate);
+
+impl Eq for BestFirst {}
+
+impl Ord for BestFirst {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Candidate::by_similarity(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for BestFirst {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Beam {
@@ -51,14 +77,24 @@ impl Beam {
     pub(crate) fn reset(&mut self, width: usize) {
         self.entries.clear();
         self.expanded.clear();
+        self.best.clear();
+        self.ahead.clear();
         self.width = width;
         self.cursor = 0;
+    }
+
+    fn is_wide(&self) -> bool {
+        self.width > SORTED
+    }
+
+    fn last(&self) -> Option<&Candidate> {
+        if self.is_wide() { self.best.peek().map(|last| &last.0) } else { self.entries.last() }
     }
 
     /// The similarity that a newcomer must beat.
     #[inline]
     pub(crate) fn floor(&self) -> f32 {
-        match self.entries.last() {
+        match self.last() {
             Some(last) if self.is_full() => last.similarity,
             _ => f32::NEG_INFINITY,
         }
@@ -67,12 +103,16 @@ impl Beam {
     /// Whether a newcomer takes the place of another.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= self.width
+        let held = if self.is_wide() { self.best.len() } else { self.entries.len() };
+        held >= self.width
     }
 
     /// Takes a candidate that is good enough; ties with the last go by slot.
     #[inline]
     pub(crate) fn insert(&mut self, candidate: Candidate) {
+        if self.is_wide() {
+            return self.insert_wide(candidate);
+        }
         let at = self.entries.partition_point(|entry| entry.before(&candidate));
         if at >= self.width {
             return;
@@ -86,9 +126,27 @@ impl Beam {
         self.cursor = self.cursor.min(at);
     }
 
+    fn insert_wide(&mut self, candidate: Candidate) {
+        let new = BestFirst(candidate);
+        if self.best.len() < self.width {
+            self.best.push(new);
+        } else if let Some(mut last) = self.best.peek_mut() {
+            if *last <= new {
+                return;
+            }
+            *last = new;
+        }
+        self.ahead.push(Reverse(new));
+    }
+
     /// The best candidate not yet looked behind, which now counts as looked behind.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Candidate> {
+        if self.is_wide() {
+            let next = self.peek()?;
+            self.ahead.pop();
+            return Some(next);
+        }
         while *self.expanded.get(self.cursor)? {
             self.cursor += 1;
         }
@@ -99,12 +157,22 @@ impl Beam {
     /// What [`next`](Self::next) would give, were nothing inserted meanwhile.
     #[inline]
     pub(crate) fn peek(&self) -> Option<Candidate> {
+        if self.is_wide() {
+            // Whatever fell out of the best since it was put ahead is worse than the last of them.
+            let (next, last) = (self.ahead.peek()?.0, self.best.peek()?);
+            return (next <= *last).then_some(next.0);
+        }
         let ahead = self.expanded.get(self.cursor..)?.iter().position(|expanded| !expanded)?;
         self.entries.get(self.cursor + ahead).copied()
     }
 
     /// The candidates, best first.
-    pub(crate) fn candidates(&self) -> &[Candidate] {
+    pub(crate) fn candidates(&mut self) -> &[Candidate] {
+        if self.is_wide() {
+            self.entries.clear();
+            self.entries.extend(self.best.iter().map(|found| found.0));
+            self.entries.sort_unstable_by(Candidate::by_similarity);
+        }
         &self.entries
     }
 }
@@ -224,27 +292,39 @@ mod tests {
 
         #[test]
         fn a_beam_keeps_the_best_in_order(
-            similarities in prop::collection::vec(-4_i8..4, 0..200), width in 1_usize..40,
+            similarities in prop::collection::vec(-4_i8..4, 0..200), narrow in 1_usize..40,
         ) {
-            let mut beam = Beam::default();
-            beam.reset(width);
-            let all: Vec<Candidate> = similarities.iter().enumerate()
-                .map(|(slot, &s)| Candidate { similarity: f32::from(s), slot: slot as u32 })
-                .collect();
-            for &candidate in &all {
-                if candidate.similarity >= beam.floor() {
-                    beam.insert(candidate);
-                }
-            }
-            let mut best = all;
-            best.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot)));
-            best.truncate(width);
-            prop_assert_eq!(beam.candidates(), &best[..]);
-            for expected in best {
-                prop_assert_eq!(beam.peek(), Some(expected));
-                prop_assert_eq!(beam.next(), Some(expected));
-            }
-            prop_assert_eq!(beam.next(), None);
+            in_order(&similarities, narrow)?;
         }
+
+        #[test]
+        fn so_does_a_wide_one(similarities in prop::collection::vec(-99_i8..99, 0..3000)) {
+            in_order(&similarities, SORTED + 1)?;
+        }
+    }
+
+    fn in_order(similarities: &[i8], width: usize) -> Result<(), TestCaseError> {
+        let mut beam = Beam::default();
+        beam.reset(width);
+        let all: Vec<Candidate> = similarities
+            .iter()
+            .enumerate()
+            .map(|(slot, &s)| Candidate { similarity: f32::from(s), slot: slot as u32 })
+            .collect();
+        for &candidate in &all {
+            if candidate.similarity >= beam.floor() {
+                beam.insert(candidate);
+            }
+        }
+        let mut best = all;
+        best.sort_by(Candidate::by_similarity);
+        best.truncate(width);
+        prop_assert_eq!(beam.candidates(), &best[..]);
+        for expected in best {
+            prop_assert_eq!(beam.peek(), Some(expected));
+            prop_assert_eq!(beam.next(), Some(expected));
+        }
+        prop_assert_eq!(beam.next(), None);
+        Ok(())
     }
 }

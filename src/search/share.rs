@@ -35,11 +35,7 @@ impl Promising {
     /// Chooses every slot of `faces`, those of the most promising cells first: whoever is found
     /// there tells how alike the others have to be.
     pub(super) fn whole(&mut self, cells: &Cells<'_>, probe: &[f32], faces: u32) {
-        self.ranked = 0;
-        self.stretches.clear();
-        if cells.len() >= FIRST_PART {
-            self.choose(cells, probe, faces / FIRST_PART as u32);
-        }
+        self.first(cells, probe, faces);
         self.chosen.clear();
         self.chosen.extend(self.stretches.iter().cloned());
         self.chosen.sort_unstable_by_key(|slots| slots.start);
@@ -52,6 +48,16 @@ impl Promising {
         }
         if from < faces {
             self.stretches.push(from..faces);
+        }
+    }
+
+    /// Chooses the part of `faces` that tells most about how alike the others have to be; nothing
+    /// where there are too few cells to choose from.
+    pub(super) fn first(&mut self, cells: &Cells<'_>, probe: &[f32], faces: u32) {
+        self.ranked = 0;
+        self.stretches.clear();
+        if cells.len() >= FIRST_PART {
+            self.choose(cells, probe, faces / FIRST_PART as u32);
         }
     }
 

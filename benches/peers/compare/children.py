@@ -91,7 +91,7 @@ def _command(index: Index, task: str, folder: Path, data: Data, *rest: str) -> l
     if task == "search":
         rest = (str(data.probes_file), *rest)
     elif index.engine == "ours":
-        rest = (str(data.faces_file), str(data.manifest))
+        rest = (str(data.faces_file), str(data.manifest), str(index.parameters["builder"]))
     else:
         rest = (str(data.faces_file), str(index.parameters["m"]))
     return [_peer_binary(), index.engine, task, str(folder), *rest]

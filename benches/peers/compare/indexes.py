@@ -36,7 +36,8 @@ def all_indexes(faces: int) -> list[Index]:
     theirs = machine.crate_version("hnsw_rs")
     lists = lists_for(faces)
     return [
-        Index("lookalike", "ours", "lookalike", own, [*walks("beam"), ["exhaustive"]], native=True),
+        _own("lookalike", own, [*walks("beam"), *promised(), ["exhaustive"]], builder="hnsw-rs"),
+        _own("lookalike no graph", own, [*shares(), *promised()], builder="none"),
         Index("hnsw_rs M16", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 16}, native=True),
         Index("hnsw_rs M32", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 32}, native=True),
         _rival("hnswlib M16", "hnswlib", "hnswlib", walks("ef"), m=16),
@@ -69,6 +70,15 @@ def refined_walks() -> Sweeps:
     return [[f"ef={width} refine={factor}" for width in WIDTHS] for factor in (0, 4)]
 
 
+def promised() -> Sweeps:
+    """Plans that the gallery chooses by what it measured when it was built."""
+    return [[f"hit-rate={rate}" for rate in (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)]]
+
+
+def shares() -> Sweeps:
+    return [[f"share={share}" for share in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)]]
+
+
 def scans() -> Sweeps:
     return [[f"refine={factor}" for factor in REFINES]]
 
@@ -86,6 +96,10 @@ def _faiss_codes(name: str, codes: str, lists: int) -> list[Index]:
             f"faiss IVF {name}", "faiss_codes", "faiss-cpu", visits(lists), codes=codes, lists=lists
         ),
     ]
+
+
+def _own(name: str, version: str, sweeps: Sweeps, **parameters: int | str) -> Index:
+    return Index(name, "ours", "lookalike", version, sweeps, parameters, native=True)
 
 
 def _rival(name: str, engine: str, package: str, sweeps: Sweeps, **parameters: int | str) -> Index:

@@ -1,0 +1,228 @@
+//! Measuring plans, and which of them are worth it.
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use super::super::BuildError;
+use super::bound;
+use super::sample::{Case, Sample};
+use crate::search::{
+    Counters, Ladder, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError,
+    exhaustive_microseconds,
+};
+use crate::{Cancel, Gallery, Progress};
+
+/// A plan of which this is proven needs no wider one: four thousand probes prove little more.
+const ENOUGH: f64 = 0.999;
+/// One probe in this many tries a plan out, before it is measured with all of them.
+const TRIAL: usize = 8;
+/// A plan that costs this many times what another does that found all in its trial is not tried.
+const PATIENCE: f64 = 4.0;
+
+/// Beams of walks.
+const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
+/// Confidences of scans of all faces.
+const WHOLE: [f32; 10] = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
+/// Confidences of scans of a share.
+const SHARED: [f32; 3] = [-0.5, 0.5, 1.5];
+/// Shares of the faces.
+const SHARES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5];
+/// With fewer cells a share is a matter of a few of them, and the whole is scanned soon anyway.
+const LEAST_CELLS: u32 = 64;
+/// Beams of walks that are followed by a scan where they leave doubt.
+const DOUBTFUL: [usize; 3] = [32, 128, 512];
+/// Confidences of those scans.
+const AFTER: [f32; 4] = [-1.0, -0.5, 0.0, 1.0];
+/// Candidates that a scan keeps for each face asked for, and beyond those: by the codes' estimates,
+/// a mate that is among the nearest may have a few dozen others before it.
+const KEPT_EACH: usize = 4;
+const KEPT: usize = 64;
+
+/// Measures plans and collects what they deliver.
+pub(in super::super) struct Measuring<'a> {
+    sample: &'a Sample,
+    ladders: Vec<Ladder>,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Measuring<'a> {
+    pub(in super::super) fn new(sample: &'a Sample, cancel: &'a Cancel) -> Self {
+        let ladder = |which: usize| {
+            let mates = sample.cases.iter().map(|case| case.in_top[which].len() as u64).sum();
+            Ladder { k: PROMISED[which], mates, rungs: Vec::new() }
+        };
+        Self { sample, ladders: (0..PROMISED.len()).map(ladder).collect(), cancel }
+    }
+
+    /// Measures every kind of plan that the gallery has what it takes for.
+    pub(in super::super) fn run(
+        &mut self,
+        gallery: &Gallery,
+        progress: &dyn Progress,
+    ) -> Result<(), BuildError> {
+        let accept = self.sample.doubtful();
+        let kinds = PROMISED.map(|k| kinds(gallery, k, accept));
+        let steps: usize = kinds.iter().map(|kinds| kinds.len() + 1).sum();
+        progress.begin("plans", Some(steps as u64));
+        for (which, kinds) in kinds.iter().enumerate() {
+            let mut tried = Vec::new();
+            for kind in kinds {
+                self.climb(gallery, which, kind, &mut tried)?;
+                progress.advance(1);
+            }
+            for plan in unbeaten(tried) {
+                let rung = self.rung(gallery, which, plan, 1)?;
+                self.ladders[which].rungs.push(rung);
+                if rung.at_least >= ENOUGH {
+                    break;
+                }
+            }
+            progress.advance(1);
+        }
+        progress.end();
+        Ok(())
+    }
+
+    /// Tries plans of one kind, each dearer than the one before, for as long as that may pay.
+    fn climb(
+        &self,
+        gallery: &Gallery,
+        which: usize,
+        plans: &[Plan],
+        tried: &mut Vec<Rung>,
+    ) -> Result<(), BuildError> {
+        for &plan in plans {
+            let rung = self.rung(gallery, which, plan, TRIAL)?;
+            tried.push(rung);
+            let found_all = tried.iter().filter(|rung| rung.hit_rate >= 1.0);
+            let cheapest = found_all.map(Rung::microseconds).fold(f64::INFINITY, f64::min);
+            let dear = (PATIENCE * cheapest).min(exhaustive_microseconds(gallery.len()));
+            if rung.microseconds() > dear {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a plan delivers, measured with one probe in `every`.
+    fn rung(
+        &self,
+        gallery: &Gallery,
+        which: usize,
+        plan: Plan,
+        every: usize,
+    ) -> Result<Rung, BuildError> {
+        let query = Query::new().top(PROMISED[which]).planned(plan).cancel(self.cancel.clone());
+        let one = |case: &&Case| -> Result<(usize, usize, Counters), SearchError> {
+            let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
+            let found: HashSet<u64> = matches.iter().map(|found| u64::from(found.slot())).collect();
+            let wanted = &case.in_top[which];
+            let hits = wanted.iter().filter(|&mate| found.contains(mate)).count();
+            Ok((hits, wanted.len(), matches.counters))
+        };
+        let cases: Vec<&Case> = self.sample.cases.iter().step_by(every).collect();
+        let outcomes: Vec<_> = cases.par_iter().map(one).collect::<Result<_, _>>()?;
+        let mut counts = Vec::with_capacity(outcomes.len());
+        let (mut mated, mut others) = ((Reads::default(), 0), (Reads::default(), 0));
+        for (case, (hits, wanted, counters)) in cases.iter().zip(&outcomes) {
+            let (reads, searches) = if case.is_of_nobody() { &mut others } else { &mut mated };
+            reads.add(counters);
+            *searches += 1;
+            counts.push((*hits, *wanted));
+        }
+        let (hit_rate, at_least) = bound::hit_rate(&counts);
+        Ok(Rung {
+            plan,
+            hit_rate,
+            at_least,
+            mated: mated.0.mean(mated.1),
+            non_mated: others.0.mean(others.1),
+        })
+    }
+
+    /// The promise: of the plans measured, those that none beats.
+    pub(in super::super) fn promise(self) -> Promise {
+        let cases = &self.sample.cases;
+        let count = |which: fn(&Case) -> bool| cases.iter().filter(|case| which(case)).count();
+        let mut ladders = self.ladders;
+        for ladder in &mut ladders {
+            ladder.rungs.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+            let mut best = -1.0;
+            ladder.rungs.retain(|rung| {
+                let better = rung.at_least > best;
+                best = rung.at_least.max(best);
+                better
+            });
+        }
+        Promise {
+            mated: count(|case| !case.is_of_nobody()),
+            made_up: count(Case::is_made_up),
+            non_mated: count(Case::is_of_nobody),
+            estimated: self.sample.estimated,
+            ladders,
+        }
+    }
+}
+
+/// The plans that are considered where `k` faces are asked for, by kind, the cheapest of a kind
+/// first.
+fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
+    let keep = KEPT_EACH * k + KEPT;
+    let scan = |share, confidence| Plan::Scan { share, keep, confidence };
+    let mut kinds = vec![WHOLE.map(|confidence| scan(1.0, confidence)).to_vec()];
+    if gallery.catalogue().cells.count >= LEAST_CELLS {
+        kinds.extend(SHARED.map(|confidence| SHARES.map(|share| scan(share, confidence)).to_vec()));
+    }
+    if gallery.0.segment.graph.is_some() {
+        let beams = BEAMS.iter().filter(|&&beam| beam >= k);
+        kinds.push(beams.map(|&beam| Plan::Walk { beam }).collect());
+        kinds.extend(DOUBTFUL.map(|beam| {
+            let plan = |confidence| Plan::WalkThenScan { beam, accept, keep, confidence };
+            AFTER.map(plan).to_vec()
+        }));
+    }
+    kinds
+}
+
+/// Plans that none cheaper found as much as, the cheapest first. Of those that found all, which one
+/// finds a little less than all is not known yet.
+fn unbeaten(mut tried: Vec<Rung>) -> Vec<Plan> {
+    tried.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+    let mut best = -1.0;
+    tried.retain(|rung| {
+        let better = rung.hit_rate > best || rung.hit_rate >= 1.0;
+        best = rung.hit_rate.max(best);
+        better
+    });
+    tried.into_iter().map(|rung| rung.plan).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_leaves_what_a_cheaper_plan_does_not_beat() {
+        let tried = |beam, hit_rate, hops| Rung {
+            plan: Plan::Walk { beam },
+            hit_rate,
+            at_least: 0.0,
+            mated: Reads { hops, ..Reads::default() },
+            non_mated: Reads::default(),
+        };
+        let tried = vec![
+            tried(1, 0.5, 10.0),
+            tried(4, 1.0, 40.0),
+            tried(2, 0.4, 20.0),
+            tried(3, 0.9, 30.0),
+            tried(5, 0.9, 50.0),
+            tried(6, 1.0, 60.0),
+        ];
+        let beams = unbeaten(tried).into_iter().map(|plan| match plan {
+            Plan::Walk { beam } => beam,
+            _ => 0,
+        });
+        assert_eq!(beams.collect::<Vec<_>>(), [1, 3, 4, 6]);
+    }
+}

@@ -1,0 +1,224 @@
+//! Who is searched for, and what should be found.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rand::seq::index;
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+
+use super::super::BuildError;
+use super::disturb::Disturb;
+use crate::gallery::attributes::column;
+use crate::search::{Match, PROMISED, Query, Selection};
+use crate::{Cancel, Embedding, Gallery, Progress};
+
+/// Faces searched for, where the exact answers do not take too long.
+const MATED: usize = 4000;
+/// Faces to one that is searched for, at least: more of a small gallery would say little more.
+const FACES_A_CASE: usize = 4;
+/// Fewer say too little of a hit rate of 0.99.
+const LEAST_MATED: usize = 500;
+/// Comparisons that finding the exact answers may take.
+const COMPARISONS: u64 = 4_000_000_000;
+/// Probes of nobody, who only tell what a search costs.
+const NON_MATED: usize = 300;
+/// One face in this many may be held out at most: a graph that lacks more is another graph.
+const HIDDEN: u64 = 20;
+/// Pairs of faces of one subject that mates are learned from.
+const PAIRS: usize = 2000;
+/// Fewer pairs say too little of what mates look like.
+const LEAST_PAIRS: usize = 30;
+/// Probes answered exactly at a time.
+const BATCH: usize = 64;
+/// What the centred cosine of mates is taken for where no subject has two faces: its quantiles, in
+/// even steps. Three public face models have medians of 0.55 to 0.66 and 5 % below 0.19 to 0.4.
+const ASSUMED: [f32; 11] = [0.15, 0.44, 0.51, 0.57, 0.61, 0.65, 0.69, 0.73, 0.77, 0.82, 0.92];
+
+/// Who is searched for, and what should be found.
+pub(in super::super) struct Sample {
+    pub(super) cases: Vec<Case>,
+    /// Whether what mates look like had to be assumed.
+    pub(super) estimated: bool,
+    /// All faces but those that are probes, where some are.
+    pub(super) shown: Option<Arc<Selection>>,
+}
+
+/// One probe.
+pub(super) struct Case {
+    pub(super) probe: Embedding,
+    wanted: Wanted,
+    /// The probe's own slot, where it is a face of the gallery.
+    own: Option<u32>,
+    /// Slots of the mates within the exact top, for each promised k.
+    pub(super) in_top: [Vec<u64>; PROMISED.len()],
+    /// Similarity of the nearest face.
+    nearest: f32,
+}
+
+/// Which faces are mates.
+enum Wanted {
+    OfSubject(String),
+    Face(u32),
+    Nobody,
+}
+
+impl Sample {
+    /// Draws whom to search for. `gallery` needs no graph yet. Unless `holds_out`, every probe is
+    /// made up, as no face is left out of the graph.
+    pub(in super::super) fn draw(
+        gallery: &Gallery,
+        seed: u64,
+        holds_out: bool,
+    ) -> Result<Self, BuildError> {
+        let faces = gallery.len();
+        let affordable = (COMPARISONS / faces.max(1)) as usize;
+        let mated = affordable.clamp(LEAST_MATED, MATED).min(faces as usize / FACES_A_CASE);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut subjects = Vec::with_capacity(mated);
+        let segment = &gallery.0.segment;
+        for place in index::sample(&mut random, faces as usize, mated) {
+            let place = place as u32;
+            let subject = segment.attributes.text(column::SUBJECT, place)?.map(str::to_owned);
+            let mates = match &subject {
+                Some(subject) => gallery.places_of_subject(subject)?,
+                None => Vec::new(),
+            };
+            let others = mates.into_iter().filter(|&mate| mate != place);
+            let mates: Vec<u32> = others.map(|mate| segment.slot(mate)).collect();
+            subjects.push((segment.slot(place), subject, mates));
+        }
+        let disturb = Disturb::new(gallery)?;
+        let mut pairs = Vec::new();
+        for (slot, _, mates) in subjects.iter().filter(|(_, _, mates)| !mates.is_empty()) {
+            if pairs.len() < PAIRS {
+                let mate = mates[random.random_range(0..mates.len())];
+                pairs.push(disturb.centred_cosine(*slot, mate));
+            }
+        }
+        pairs.sort_unstable_by(f32::total_cmp);
+        let estimated = pairs.len() < LEAST_PAIRS;
+        let alike: &[f32] = if estimated { &ASSUMED } else { &pairs };
+        let mut cases = Vec::with_capacity(mated + NON_MATED);
+        let mut shown = Selection::all(faces as u32);
+        let most_hidden = if holds_out { faces / HIDDEN } else { 0 };
+        for (slot, subject, mates) in subjects {
+            let (probe, wanted, own) = match subject {
+                Some(subject)
+                    if !mates.is_empty() && faces - u64::from(shown.count()) < most_hidden =>
+                {
+                    shown.remove(slot);
+                    let vector = gallery.0.segment.vector(slot).into_owned();
+                    (Embedding::new(vector), Wanted::OfSubject(subject), Some(slot))
+                }
+                _ => {
+                    let copy = disturb.copy(slot, quantile(alike, random.random()), &mut random);
+                    (Embedding::new(copy), Wanted::Face(slot), None)
+                }
+            };
+            // A damaged vector makes no probe.
+            if let Ok(probe) = probe {
+                cases.push(Case::new(probe, wanted, own));
+            }
+        }
+        for _ in 0..NON_MATED {
+            if let Ok(probe) = Embedding::new(disturb.nobody(&mut random)) {
+                cases.push(Case::new(probe, Wanted::Nobody, None));
+            }
+        }
+        let hides = u64::from(shown.count()) < faces;
+        Ok(Self { cases, estimated, shown: hides.then(|| Arc::new(shown)) })
+    }
+
+    /// The similarity below which what was found may well be nobody's mate: that of the nearest
+    /// face of all but one in a hundred of the probes of nobody.
+    pub(super) fn doubtful(&self) -> f32 {
+        let nobody = self.cases.iter().filter(|case| case.is_of_nobody());
+        let mut nearest: Vec<f32> = nobody.map(|case| case.nearest).collect();
+        nearest.sort_unstable_by(f32::total_cmp);
+        if nearest.is_empty() { 1.0 } else { quantile(&nearest, 0.99) }
+    }
+
+    /// Slots that are to be left out of the graph while walks are measured.
+    pub(in super::super) fn held_out(&self) -> HashSet<u32> {
+        self.cases.iter().filter_map(|case| case.own).collect()
+    }
+
+    /// Finds the exact answers, by scoring every face.
+    pub(in super::super) fn find_exact(
+        &mut self,
+        gallery: &Gallery,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(), BuildError> {
+        let most = PROMISED[PROMISED.len() - 1];
+        let query = Query::new().top(most).exhaustive().cancel(cancel.clone());
+        progress.begin("exact", Some(self.cases.len() as u64));
+        for cases in self.cases.chunks_mut(BATCH * rayon::current_num_threads()) {
+            let probes: Vec<Embedding> = cases.iter().map(|case| case.probe.clone()).collect();
+            let answers = gallery.search_all(&probes, &query, self.shown.clone())?;
+            for (case, answer) in cases.iter_mut().zip(answers) {
+                let answer = answer?;
+                case.nearest = answer.first().map_or(0.0, |found| found.similarity);
+                case.mark(gallery, &answer)?;
+            }
+            progress.advance(probes.len() as u64);
+        }
+        progress.end();
+        Ok(())
+    }
+}
+
+impl Case {
+    fn new(probe: Embedding, wanted: Wanted, own: Option<u32>) -> Self {
+        Self { probe, wanted, own, in_top: Default::default(), nearest: 0.0 }
+    }
+
+    pub(super) fn is_of_nobody(&self) -> bool {
+        matches!(self.wanted, Wanted::Nobody)
+    }
+
+    pub(super) fn is_made_up(&self) -> bool {
+        matches!(self.wanted, Wanted::Face(_))
+    }
+
+    /// Notes the mates among the exact answers.
+    fn mark(&mut self, gallery: &Gallery, found: &[Match<'_>]) -> Result<(), BuildError> {
+        for (rank, found) in found.iter().enumerate() {
+            let slot = found.slot();
+            let is_mate = match &self.wanted {
+                Wanted::OfSubject(subject) => {
+                    let segment = &gallery.0.segment;
+                    segment.attributes.text(column::SUBJECT, found.place())? == Some(subject)
+                }
+                Wanted::Face(face) => *face == slot,
+                Wanted::Nobody => false,
+            };
+            for (in_top, k) in self.in_top.iter_mut().zip(PROMISED) {
+                if is_mate && rank < k {
+                    in_top.push(u64::from(slot));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value below which a share of sorted values lies.
+fn quantile(sorted: &[f32], share: f32) -> f32 {
+    let place = share * (sorted.len() - 1) as f32;
+    let (below, rest) = (place as usize, place.fract());
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + rest * (sorted[above] - sorted[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_the_values() {
+        assert_eq!(quantile(&[1.0, 2.0], 0.0), 1.0);
+        assert_eq!(quantile(&[1.0, 2.0], 1.0), 2.0);
+        assert!((quantile(&[1.0, 2.0, 4.0], 0.75) - 3.0).abs() < 1e-6);
+    }
+}

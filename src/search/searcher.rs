@@ -1,0 +1,290 @@
+//! Carrying out a search by a plan.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::coded::Coded;
+use super::query::{Counters, Match, Matches, Plan, Request};
+use super::rerank::{Reranked, rerank};
+use super::scan::{Sieve, Sift, Sifted, scan};
+use super::scratch::{Candidate, Scratch};
+use super::selection::Selection;
+use super::share::Promising;
+use super::similarity::Exact;
+use super::walk::{Steps, Trace, Walk, walk};
+use super::{Gallery, SearchError};
+use crate::cells::Cells;
+use crate::codes::CodedProbe;
+use crate::gallery::codes::CodesView;
+use crate::gallery::graph::GraphView;
+use crate::kernels::Kernels;
+
+/// Standard deviations of a code's error that a walk's rerank allows for.
+const WALK_CONFIDENCE: f32 = 2.0;
+/// Faces whose neighbours are looked at after a scan: photos of one person are linked, so whoever
+/// was found leads to the others.
+const HOPS_AFTER_SCAN: u64 = 16;
+
+/// A probe, as codes and as vectors are compared with it.
+pub(super) struct Asked<'a> {
+    pub(super) coded: Coded<'a>,
+    pub(super) exact: Exact<'a>,
+}
+
+/// A request on a gallery, ready for probes.
+pub(super) struct Searcher<'g, 'q> {
+    pub(super) gallery: &'g Gallery,
+    pub(super) request: &'q Request<'q>,
+    pub(super) codes: CodesView<'g>,
+    pub(super) cells: Cells<'g>,
+    pub(super) graph: Option<GraphView<'g>>,
+    pub(super) faces: usize,
+    pub(super) passing: usize,
+    pub(super) wanted: usize,
+    pub(super) plan: Plan,
+}
+
+impl<'g, 'q> Searcher<'g, 'q> {
+    pub(super) fn new(gallery: &'g Gallery, request: &'q Request<'q>) -> Result<Self, SearchError> {
+        let segment = &gallery.0.segment;
+        let faces = segment.faces() as usize;
+        let mut searcher = Self {
+            gallery,
+            request,
+            codes: segment.codes.view(segment.faces())?,
+            cells: segment.codes.cells()?,
+            graph: segment.graph.as_ref().map(|graph| graph.view()),
+            faces,
+            passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
+            wanted: request.query.wanted(),
+            plan: Plan::Exhaustive,
+        };
+        searcher.plan = searcher.choose();
+        Ok(searcher)
+    }
+
+    /// Whether probes look at different faces, so that there is nothing to share between them.
+    pub(super) fn is_apart(&self) -> bool {
+        match self.plan {
+            Plan::Walk { .. } | Plan::WalkThenScan { .. } => true,
+            Plan::Scan { share, .. } => share < 1.0,
+            Plan::Exhaustive => false,
+        }
+    }
+
+    /// Answers one probe.
+    pub(super) fn search(&self, probe: &[f32]) -> Result<Matches<'g>, SearchError> {
+        let begun = Instant::now();
+        let exact = Exact::new(probe, self.gallery.0.segment.vectors());
+        let mut counters = Counters { passing: self.passing as u64, ..Counters::default() };
+        let mut found = None;
+        if self.plan != Plan::Exhaustive {
+            found = self.gallery.0.scratch.with(|scratch| {
+                let CodesView { space, shape, .. } = self.codes;
+                scratch.probe.set(space, &Kernels::best(), probe, shape);
+                let mut plan = self.plan;
+                while plan != Plan::Exhaustive {
+                    counters.plan = plan;
+                    let found = match plan {
+                        Plan::Walk { beam } => self.walk(beam, &exact, scratch, &mut counters)?,
+                        Plan::WalkThenScan { beam, accept, .. } => {
+                            let walked = self.walk(beam, &exact, scratch, &mut counters)?;
+                            let sure = |found: &Vec<Match<'_>>| {
+                                found.first().is_some_and(|best| best.similarity >= accept)
+                            };
+                            match walked.filter(sure) {
+                                Some(found) => Some(found),
+                                None => {
+                                    let candidates = scratch.steps.beam.candidates();
+                                    let floor = candidates.get(self.sieve(plan).keep - 1);
+                                    let floor = floor.map_or(f32::NEG_INFINITY, |c| c.similarity);
+                                    counters.plan = plan;
+                                    self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                                }
+                            }
+                        }
+                        _ => {
+                            let floor = f32::NEG_INFINITY;
+                            self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                        }
+                    };
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    plan = self.wider(plan);
+                }
+                Ok::<_, SearchError>(None)
+            })?;
+        }
+        let mut matches = match found {
+            Some(found) => Matches { found, counters },
+            None => self.exhaustive(&exact, counters)?,
+        };
+        matches.counters.elapsed = begun.elapsed();
+        Ok(matches)
+    }
+
+    fn walk(
+        &self,
+        beam: usize,
+        exact: &Exact<'_>,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Some(graph) = &self.graph else { return Ok(None) };
+        let keep = self.keep(beam);
+        let selection = self.request.selection.as_deref();
+        let selected = selection.map(|found| (found, keep));
+        let width = self.width(keep);
+        counters.plan = Plan::Walk { beam: width };
+        let ask = Walk { selection: selected, ..Walk::of(self.slack(width)) };
+        let Scratch { probe, steps, reranked, .. } = scratch;
+        let asked = Asked { coded: Coded::new(probe, self.codes), exact: *exact };
+        self.take_walk(graph, ask, &asked.coded, steps, counters)?;
+        let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
+        let candidates = beam.candidates();
+        let all = candidates.len() < keep;
+        self.decide(candidates, all, &asked, WALK_CONFIDENCE, reranked, counters)
+    }
+
+    fn scan_alone(
+        &self,
+        plan: Plan,
+        floor: f32,
+        exact: &Exact<'_>,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Scratch { probe, sift, steps, promising, reranked } = scratch;
+        sift.reset(floor);
+        let coded = Coded::new(probe, self.codes);
+        let sieve = self.sieve(plan);
+        let stretches = self.stretches(plan, probe, promising, counters);
+        let stop = &self.request.query.stop;
+        scan(&mut [(coded, sift)], &sieve, stretches, self.seen(), stop)?;
+        let asked = Asked { coded, exact: *exact };
+        let answer = self.decide_scan(&sieve, sift, &asked, steps, reranked, counters)?;
+        Ok(answer.filter(|found| !self.is_short(plan, found.len())))
+    }
+
+    /// The faces a scan looks at: runs of slots, the most promising first.
+    fn stretches<'s>(
+        &self,
+        plan: Plan,
+        probe: &CodedProbe,
+        promising: &'s mut Promising,
+        counters: &mut Counters,
+    ) -> &'s [Range<u32>] {
+        let share = if let Plan::Scan { share, .. } = plan { share } else { 1.0 };
+        if share >= 1.0 {
+            promising.whole(&self.cells, probe.turned(), self.faces as u32);
+            self.count_cells(promising.ranked, counters);
+            return promising.stretches();
+        }
+        // Enough that as many as are wanted should pass.
+        let answer = self.width(self.keep(1));
+        let wanted = ((share * self.faces as f64).ceil() as usize).max(answer);
+        promising.choose(&self.cells, probe.turned(), wanted.min(self.faces) as u32);
+        self.count_cells(promising.ranked, counters);
+        promising.stretches()
+    }
+
+    pub(super) fn count_cells(&self, ranked: u64, counters: &mut Counters) {
+        counters.cells_ranked += ranked;
+        counters.bytes_read += ranked * self.cells.centroid_bytes();
+    }
+
+    /// Whether a share of the faces gave fewer answers than there are in all of them. Fewer than
+    /// were asked for with a threshold are as many as the share holds.
+    fn is_short(&self, plan: Plan, found: usize) -> bool {
+        let itself = usize::from(self.request.without.is_some());
+        matches!(plan, Plan::Scan { share, .. } if share < 1.0)
+            && self.request.query.at_least.is_none()
+            && found < self.wanted.min(self.passing.saturating_sub(itself))
+    }
+
+    pub(super) fn decide_scan(
+        &self,
+        sieve: &Sieve,
+        sift: &mut Sift,
+        asked: &Asked<'_>,
+        steps: &mut Steps,
+        reranked: &mut Reranked,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let Sifted { sketches, codes } = sift.counts;
+        counters.sketches_read += sketches;
+        counters.codes_read += codes;
+        counters.bytes_read += sketches * 16 + codes * self.codes.shape.row_bytes() as u64;
+        let candidates = sift.candidates(sieve);
+        let all = candidates.len() < sieve.keep;
+        let confidence = sieve.sure();
+        let (Some(graph), None, false) = (&self.graph, &self.request.selection, all) else {
+            return self.decide(candidates, all, asked, confidence, reranked, counters);
+        };
+        let ask = Walk { from: candidates, hops: HOPS_AFTER_SCAN, ..Walk::of(sieve.keep) };
+        self.take_walk(graph, ask, &asked.coded, steps, counters)?;
+        self.decide(steps.beam.candidates(), all, asked, confidence, reranked, counters)
+    }
+
+    fn take_walk(
+        &self,
+        graph: &GraphView<'_>,
+        ask: Walk<'_>,
+        coded: &Coded<'_>,
+        steps: &mut Steps,
+        counters: &mut Counters,
+    ) -> Result<(), SearchError> {
+        let mut trace = Trace::default();
+        walk(graph, coded, ask, &self.request.query.stop, steps, &mut trace)?;
+        counters.hops += trace.hops;
+        counters.codes_read += trace.scored;
+        counters.bytes_read += trace.hops * graph.degree as u64 * 4
+            + trace.scored * self.codes.shape.row_bytes() as u64;
+        Ok(())
+    }
+
+    /// The faces that are looked at, where not all are.
+    pub(super) fn seen(&self) -> Option<&'q Selection> {
+        self.request.selection.as_deref().or(self.request.shown.as_deref())
+    }
+
+    /// Turns candidates by estimate into an answer by exact similarity; `None` where more
+    /// candidates are needed. `all` says that there are no more than these.
+    fn decide(
+        &self,
+        candidates: &[Candidate],
+        all: bool,
+        asked: &Asked<'_>,
+        confidence: f32,
+        reranked: &mut Reranked,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let query = self.request.query;
+        // A subject's faces count once, so how many faces it takes is not known before.
+        let wanted = if query.by_subject { usize::MAX } else { self.first_keep() };
+        let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
+        // Where every face is a candidate, no estimate need decide.
+        let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };
+        let Asked { coded, exact } = asked;
+        let read = rerank(candidates, coded, exact, wanted, least, confidence, reranked);
+        counters.vectors_read += read;
+        counters.bytes_read += read * exact.vector_bytes();
+        let past_threshold = candidates
+            .last()
+            .is_some_and(|last| last.similarity + confidence * coded.error(last.slot) < least);
+        self.finish(&reranked.found, all || past_threshold)
+    }
+}
+
+/// The same error for every probe of a pass that failed.
+pub(super) fn all_failed<'g>(
+    probes: usize,
+    error: &SearchError,
+) -> Vec<Result<Matches<'g>, SearchError>> {
+    let again = |_| match error {
+        SearchError::DeadlinePassed => Err(SearchError::DeadlinePassed),
+        _ => Err(SearchError::Cancelled),
+    };
+    (0..probes).map(again).collect()
+}
