@@ -19,7 +19,7 @@ pub(super) const WIDEN: usize = 4;
 /// a walk by vectors would keep, it takes some for others.
 const ROUGH: usize = 2;
 /// Standard deviations of a sketch's error that a scan allows for which was asked for by its share.
-const SHARE_CONFIDENCE: f32 = 1.0;
+const SHARE_CONFIDENCE: f32 = 0.0;
 /// The same of a scan for every face that matches.
 const SCAN_CONFIDENCE: f32 = 4.0;
 /// The hit rate up to which that confidence is trusted without having been measured.

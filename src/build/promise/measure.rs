@@ -19,13 +19,17 @@ const ENOUGH: f64 = 0.999;
 const TRIAL: usize = 8;
 /// A plan that costs this many times what another does that found all in its trial is not tried.
 const PATIENCE: f64 = 4.0;
+/// So many plans that found all in their trial are measured.
+const FOUND_ALL: usize = 3;
 
 /// Beams of walks.
 const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
-/// Confidences of scans of all faces.
-const WHOLE: [f32; 10] = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
-/// Confidences of scans of a share.
-const SHARED: [f32; 3] = [-0.5, 0.5, 1.5];
+/// Confidences of scans of all faces that keep few candidates, and many.
+const FEW_KEPT: [f32; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
+const MANY_KEPT: [f32; 11] = [-1.5, -1.0, -0.5, -0.25, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
+/// The same of scans of a share.
+const FEW_SHARED: [f32; 1] = [0.5];
+const MANY_SHARED: [f32; 3] = [-0.5, 0.5, 1.5];
 /// Shares of the faces.
 const SHARES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5];
 /// With fewer cells a share is a matter of a few of them, and the whole is scanned soon anyway.
@@ -34,10 +38,10 @@ const LEAST_CELLS: u32 = 64;
 const DOUBTFUL: [usize; 3] = [32, 128, 512];
 /// Confidences of those scans.
 const AFTER: [f32; 4] = [-1.0, -0.5, 0.0, 1.0];
-/// Candidates that a scan keeps for each face asked for, and beyond those: by the codes' estimates,
-/// a mate that is among the nearest may have a few dozen others before it.
-const KEPT_EACH: usize = 4;
-const KEPT: usize = 64;
+/// Few candidates and many, for each face asked for and beyond those. Few cost fewer vectors; but by
+/// the codes' estimates, a mate that is among the nearest may have a few dozen others before it.
+const FEW: (usize, usize) = (2, 0);
+const MANY: (usize, usize) = (4, 64);
 
 /// Measures plans and collects what they deliver.
 pub(in super::super) struct Measuring<'a> {
@@ -168,17 +172,26 @@ impl<'a> Measuring<'a> {
 /// The plans that are considered where `k` faces are asked for, by kind, the cheapest of a kind
 /// first.
 fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
-    let keep = KEPT_EACH * k + KEPT;
-    let scan = |share, confidence| Plan::Scan { share, keep, confidence };
-    let mut kinds = vec![WHOLE.map(|confidence| scan(1.0, confidence)).to_vec()];
+    let kept = |(each, beyond): (usize, usize)| each * k + beyond;
+    let whole = |keep, confidences: &[f32]| -> Vec<Plan> {
+        let plan = |&confidence| Plan::Scan { share: 1.0, keep, confidence };
+        confidences.iter().map(plan).collect()
+    };
+    let (few, many) = (kept(FEW), kept(MANY));
+    let mut kinds = vec![whole(few, &FEW_KEPT), whole(many, &MANY_KEPT)];
     if gallery.catalogue().cells.count >= LEAST_CELLS {
-        kinds.extend(SHARED.map(|confidence| SHARES.map(|share| scan(share, confidence)).to_vec()));
+        let shares = |keep, confidence| {
+            let plan = |share| Plan::Scan { share, keep, confidence };
+            SHARES.map(plan).to_vec()
+        };
+        kinds.extend(FEW_SHARED.map(|confidence| shares(few, confidence)));
+        kinds.extend(MANY_SHARED.map(|confidence| shares(many, confidence)));
     }
     if gallery.0.segment.graph.is_some() {
         let beams = BEAMS.iter().filter(|&&beam| beam >= k);
         kinds.push(beams.map(|&beam| Plan::Walk { beam }).collect());
         kinds.extend(DOUBTFUL.map(|beam| {
-            let plan = |confidence| Plan::WalkThenScan { beam, accept, keep, confidence };
+            let plan = |confidence| Plan::WalkThenScan { beam, accept, keep: many, confidence };
             AFTER.map(plan).to_vec()
         }));
     }
@@ -186,12 +199,13 @@ fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
 }
 
 /// Plans that none cheaper found as much as, the cheapest first. Of those that found all, which one
-/// finds a little less than all is not known yet.
+/// finds a little less than all is not known yet; the first few are kept.
 fn unbeaten(mut tried: Vec<Rung>) -> Vec<Plan> {
     tried.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
-    let mut best = -1.0;
+    let (mut best, mut all) = (-1.0, 0);
     tried.retain(|rung| {
-        let better = rung.hit_rate > best || rung.hit_rate >= 1.0;
+        all += usize::from(rung.hit_rate >= 1.0);
+        let better = rung.hit_rate > best || (rung.hit_rate >= 1.0 && all <= FOUND_ALL);
         best = rung.hit_rate.max(best);
         better
     });
@@ -218,11 +232,13 @@ mod tests {
             tried(3, 0.9, 30.0),
             tried(5, 0.9, 50.0),
             tried(6, 1.0, 60.0),
+            tried(7, 1.0, 70.0),
+            tried(8, 1.0, 80.0),
         ];
         let beams = unbeaten(tried).into_iter().map(|plan| match plan {
             Plan::Walk { beam } => beam,
             _ => 0,
         });
-        assert_eq!(beams.collect::<Vec<_>>(), [1, 3, 4, 6]);
+        assert_eq!(beams.collect::<Vec<_>>(), [1, 3, 4, 6, 7]);
     }
 }
