@@ -54,7 +54,7 @@ pub(super) struct Place {
     gallery: PathBuf,
     recipe: String,
     pub(super) finished: Finished,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl Place {
@@ -175,8 +175,19 @@ fn make_private(folder: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// A lock on an open folder.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is just starting holds a copy of the
+        // descriptor for a moment, and the lock with it. What cannot be unlocked is closed next.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks the folder itself, so that the lock goes with it when it is published.
-fn lock(folder: &Path) -> Result<Option<File>, BuildError> {
+fn lock(folder: &Path) -> Result<Option<Lock>, BuildError> {
     let locked = || BuildError::Locked { path: folder.to_owned() };
     let lock = match File::open(folder) {
         Ok(lock) => lock,
@@ -187,8 +198,9 @@ fn lock(folder: &Path) -> Result<Option<File>, BuildError> {
     if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err(locked());
     }
+    let lock = Lock(lock);
     // Whoever had the lock until now may have published the folder.
-    if is_at(&lock, folder) { Ok(Some(lock)) } else { Err(locked()) }
+    if is_at(&lock.0, folder) { Ok(Some(lock)) } else { Err(locked()) }
 }
 
 #[cfg(unix)]
@@ -240,4 +252,21 @@ fn recipe(build: &Build, way: &str) -> String {
         build.builder,
         build.params,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_although_a_started_process_still_has_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap().unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(BuildError::Locked { .. })));
+        drop(held);
+        assert!(lock(folder.path()).unwrap().is_some());
+        drop(copy);
+    }
 }
