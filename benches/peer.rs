@@ -2,9 +2,10 @@
 //!
 //! `benches/peers/run.py` runs it, one process a build and one a visit, and computes the measures for
 //! every engine alike. In come a file of embeddings of unit length and file names; a search then
-//! reads one setting a line (`beam=64`, `share=0.1`, `hit-rate=0.98`, `ef=64`), writes the rows found for each probe
-//! (i64, little-endian, [`K`] a probe, -1 where there are fewer) to the file named, and prints one
-//! JSON object with the seconds that the mated probes, the others, and all of them in batches took.
+//! reads one setting a line (`beam=64`, `share=0.1`, `hit-rate=0.98`, `exhaustive`, `ef=64`), writes
+//! the rows found for each probe (i64, little-endian, [`K`] a probe, -1 where there are fewer) to the
+//! file named, and prints one JSON object with the seconds that the mated probes, the others, and all
+//! of them in batches took.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::panic)]
 

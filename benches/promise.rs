@@ -18,7 +18,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use lookalike::ingest::Manifest;
-use lookalike::search::Plan;
 use lookalike::synth::Profile;
 use lookalike::{Build, Builder, Cancel, Embedding, Gallery, Query, Silent};
 use rayon::prelude::*;
@@ -119,7 +118,7 @@ fn run(case: &Case, probes: u64) -> String {
             .map(|(probe, wanted)| {
                 let found = gallery.search(probe, &query).expect("an answer");
                 let hits = found.iter().filter(|face| wanted.contains(&face.face_id.0)).count();
-                (hits, way(found.counters.plan))
+                (hits, format!("{:?}", found.counters.plan))
             })
             .collect();
         let mut ways = BTreeMap::new();
@@ -180,17 +179,4 @@ fn share(counts: &[(usize, usize)]) -> (f64, f64) {
     let square = |&(hits, of): &(usize, usize)| (hits as f64 - rate * of as f64).powi(2);
     let error = counts.iter().map(square).sum::<f64>().sqrt() / of.max(1) as f64;
     (rate, 1.96 * error)
-}
-
-fn way(plan: Plan) -> String {
-    match plan {
-        Plan::Walk { beam } => format!("walk, beam {beam}"),
-        Plan::Scan { share, keep, confidence } => {
-            format!("scan of {share}, {keep} kept at {confidence}")
-        }
-        Plan::WalkThenScan { beam, keep, confidence, .. } => {
-            format!("walk, beam {beam}, then scan, {keep} kept at {confidence}")
-        }
-        _ => "exhaustive".to_owned(),
-    }
 }

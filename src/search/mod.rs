@@ -177,7 +177,7 @@ impl Gallery {
             };
             return Ok(probes.par_iter().map(one).collect());
         }
-        let each = probes.len().div_ceil(rayon::current_num_threads().max(1));
+        let each = probes.len().div_ceil(rayon::current_num_threads());
         Ok(probes
             .par_chunks(each.clamp(1, PROBES_A_SCAN))
             .flat_map_iter(|few| self.scan(few, &searcher))

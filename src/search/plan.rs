@@ -41,7 +41,8 @@ impl Searcher<'_, '_> {
             // A beam that was asked for is walked in any gallery, but never where fewer pass a
             // filter than it would read: scoring those is exact and cheaper.
             let degree = self.graph.as_ref().map_or(0, |graph| graph.degree);
-            let reads = self.width(self.keep(beam)).saturating_mul(degree / 2);
+            let width = self.slack(self.width(self.keep(beam)));
+            let reads = width.saturating_mul(degree / 2);
             return if filtered && self.passing <= reads.saturating_mul(WORTH_MISSING) {
                 Plan::Exhaustive
             } else {

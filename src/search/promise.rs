@@ -75,9 +75,10 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Microseconds that the reads take, roughly: scattered reads of a million faces of 512
-    /// dimensions, as measured on one machine by searches that read more of one and less of another.
-    /// They order plans of unlike cost, and may mistake two that are close.
+    /// Microseconds that the reads take, roughly: at a million faces of 512 dimensions.
+    /// Those of codes and vectors follow from searches on one machine that read more of one and less
+    /// of the other, the rest from single kernels' times. They order plans of unlike cost, and may
+    /// mistake two that are close.
     pub fn microseconds(&self) -> f64 {
         const HOP: f64 = 0.12;
         const CELL: f64 = 0.03;

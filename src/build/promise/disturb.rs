@@ -7,6 +7,7 @@ use crate::Gallery;
 
 /// Faces whose directions make up a disturbance, so that it is like nobody's.
 const DISTURBERS: usize = 8;
+
 /// Copies of faces that are as unlike them as asked for.
 pub(super) struct Disturb<'g> {
     gallery: &'g Gallery,

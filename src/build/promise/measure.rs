@@ -28,7 +28,7 @@ const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
 const FEW_KEPT: [f32; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
 const MANY_KEPT: [f32; 11] = [-1.5, -1.0, -0.5, -0.25, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
 /// The same of scans of a share.
-const FEW_SHARED: [f32; 1] = [0.5];
+const FEW_SHARED: f32 = 0.5;
 const MANY_SHARED: [f32; 3] = [-0.5, 0.5, 1.5];
 /// Shares of the faces.
 const SHARES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5];
@@ -40,8 +40,8 @@ const DOUBTFUL: [usize; 3] = [32, 128, 512];
 const AFTER: [f32; 4] = [-1.0, -0.5, 0.0, 1.0];
 /// Few candidates and many, for each face asked for and beyond those. Few cost fewer vectors; but by
 /// the codes' estimates, a mate that is among the nearest may have a few dozen others before it.
-const FEW: (usize, usize) = (2, 0);
-const MANY: (usize, usize) = (4, 64);
+const KEEP_FEW: (usize, usize) = (2, 0);
+const KEEP_MANY: (usize, usize) = (4, 64);
 
 /// Measures plans and collects what they deliver.
 pub(in super::super) struct Measuring<'a> {
@@ -177,14 +177,14 @@ fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
         let plan = |&confidence| Plan::Scan { share: 1.0, keep, confidence };
         confidences.iter().map(plan).collect()
     };
-    let (few, many) = (kept(FEW), kept(MANY));
+    let (few, many) = (kept(KEEP_FEW), kept(KEEP_MANY));
     let mut kinds = vec![whole(few, &FEW_KEPT), whole(many, &MANY_KEPT)];
     if gallery.catalogue().cells.count >= LEAST_CELLS {
         let shares = |keep, confidence| {
             let plan = |share| Plan::Scan { share, keep, confidence };
             SHARES.map(plan).to_vec()
         };
-        kinds.extend(FEW_SHARED.map(|confidence| shares(few, confidence)));
+        kinds.push(shares(few, FEW_SHARED));
         kinds.extend(MANY_SHARED.map(|confidence| shares(many, confidence)));
     }
     if gallery.0.segment.graph.is_some() {
