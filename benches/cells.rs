@@ -14,9 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Instant;
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-use lookalike::cells::{Cells, Ranking, cells_for, learn, order, sample_for};
+use lookalike::cells::{Cells, Levels, Ranking, cells_for, learn, order, round, sample_for};
 use lookalike::kernels::Kernels;
 use lookalike::synth::Profile;
 use lookalike::{Cancel, Embedding, Silent};
@@ -95,12 +93,11 @@ fn measure(rows: &[f32], probes: &[f32], mates: &[Vec<u32>], dims: usize, cells:
     for (slot, &row) in (0..).zip(&permutation) {
         slots[row as usize] = slot;
     }
-    let mut halves = vec![f16::ZERO; centroids.values().len()];
-    halves.convert_from_f32_slice(centroids.values());
-    let mut group_halves = vec![f16::ZERO; centroids.group_values().len()];
-    group_halves.convert_from_f32_slice(centroids.group_values());
-    let view = Cells::new(dims, &halves, &starts)
-        .and_then(|cells| cells.with_groups(&group_halves, centroids.group_starts()))
+    let (levels, steps) = round(centroids.values(), dims);
+    let (group_levels, group_steps) = round(centroids.group_values(), dims);
+    let groups = Levels { levels: &group_levels, steps: &group_steps };
+    let view = Cells::new(dims, Levels { levels: &levels, steps: &steps }, &starts)
+        .and_then(|cells| cells.with_groups(groups, centroids.group_starts()))
         .expect("cells");
     visit(&view, probes, mates, &slots, dims);
 }

@@ -13,7 +13,7 @@ use criterion::{
 };
 use half::f16;
 use lookalike::kernels::codes::Bits;
-use lookalike::kernels::sketches::{BLOCK_BYTES, HISTOGRAM_CELLS, MAX_ENTRY, TABLE_BYTES};
+use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, TABLE_BYTES};
 use lookalike::kernels::{CodeRows, Isa, Kernels};
 
 const FACES: usize = 1 << 20;
@@ -112,31 +112,24 @@ fn sketches(criterion: &mut Criterion) {
     for (entry, value) in tables.iter_mut().zip(noise(TABLE_BYTES)) {
         *entry = value % (MAX_ENTRY + 1);
     }
-    let mut histogram = [0; HISTOGRAM_CELLS];
-    Kernels::best().sketch_histogram(&blocks, &tables, &mut histogram);
     let mut group = quick(criterion, "sketches");
     memory(&mut group, "read-sketches", &blocks);
     for kernels in every() {
         let isa = kernels.isa().name();
-        let (mut slots, mut scores) = (Vec::new(), Vec::new());
-        for (what, blocks) in [("l1", &blocks[..16 * BLOCK_BYTES]), ("1m", &blocks[..])] {
-            group.throughput(Throughput::Elements(blocks.len() as u64 / 16));
+        let mut slots = Vec::new();
+        for (what, some) in [("l1", &blocks[..16 * BLOCK_BYTES]), ("1m", &blocks[..])] {
+            group.throughput(Throughput::Elements(some.len() as u64 / 16));
             for percent in [0, 1, 5] {
-                let floor = floor_passing(&histogram, FACES * percent / 100);
+                let floor = floor_passing(&blocks, &tables, percent);
                 let name = format!("scan-{percent}%-{what}");
                 group.bench_function(BenchmarkId::new(name, isa), |bencher| {
                     bencher.iter(|| {
                         slots.clear();
-                        scores.clear();
                         let tables = black_box(&tables);
-                        kernels.sketch_scan(blocks, tables, floor, 0, &mut slots, &mut scores);
+                        kernels.sketch_scan(some, tables, floor, 0, &mut slots);
                     });
                 });
             }
-            group.bench_function(BenchmarkId::new(format!("histogram-{what}"), isa), |bencher| {
-                let mut histogram = [0; HISTOGRAM_CELLS];
-                bencher.iter(|| kernels.sketch_histogram(blocks, &tables, &mut histogram));
-            });
         }
     }
     // What sign against sign would cost on sketches laid out one after the other.
@@ -171,14 +164,16 @@ fn memory(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: &[u8]) {
     });
 }
 
-/// The lowest score that no more than so many faces reach.
-fn floor_passing(histogram: &[u32], faces: usize) -> u16 {
-    let mut passing = 0;
-    let mut reach = |count: u32| {
-        passing += count as usize;
-        passing > faces
+/// The lowest score that no more than so many in a hundred faces reach.
+fn floor_passing(blocks: &[u8], tables: &[u8; TABLE_BYTES], percent: usize) -> u16 {
+    let most = blocks.len() / 16 * percent / 100;
+    let floors: Vec<u16> = (0..=2048).collect();
+    let too_many = |&floor: &u16| {
+        let mut slots = Vec::new();
+        Kernels::best().sketch_scan(blocks, tables, floor, 0, &mut slots);
+        slots.len() > most
     };
-    histogram.iter().rposition(|count| reach(*count)).map_or(0, |score| score as u16 + 1)
+    floors.partition_point(too_many) as u16
 }
 
 fn every() -> impl Iterator<Item = Kernels> {

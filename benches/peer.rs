@@ -67,10 +67,10 @@ struct Ours {
 }
 
 impl Ours {
-    /// With its vectors mapped in, as every rival has its own in memory once it is loaded.
+    /// In memory, as every rival is once it is loaded: codes and graph read, vectors mapped in.
     fn open(index: &str) -> Self {
         let ours = Self {
-            gallery: Gallery::open(index).expect("a gallery"),
+            gallery: Gallery::open_resident(index).expect("a gallery"),
             query: Query::new().top(K).exhaustive(),
         };
         let first = ours.gallery.faces().next().expect("a face").expect("readable");

@@ -321,12 +321,12 @@ fn another_format_number_is_refused_with_both_numbers_and_the_remedy() {
     let victim = Victim::new(VectorType::F32, Builder::None);
     let path = victim.place.gallery().join("gallery.json");
     let text = fs::read_to_string(&path).unwrap();
-    for (number, remedy) in [(1, "build the gallery again"), (3, "use a newer lookalike")] {
-        let other = text.replacen("\"format\": 2", &format!("\"format\": {number}"), 1);
+    for (number, remedy) in [(2, "build the gallery again"), (4, "use a newer lookalike")] {
+        let other = text.replacen("\"format\": 3", &format!("\"format\": {number}"), 1);
         assert_ne!(other, text);
         victim.put(&path, other.as_bytes());
         let error = Gallery::open(victim.place.gallery()).unwrap_err().to_string();
-        assert!(error.contains(&format!("format {number}")) && error.contains("2 to 2"), "{error}");
+        assert!(error.contains(&format!("format {number}")) && error.contains("3 to 3"), "{error}");
         assert!(error.contains(remedy), "{error}");
     }
 }

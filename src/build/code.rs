@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use half::f16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -120,16 +119,19 @@ pub(super) fn code(
 /// Writes where each face lies, and the cells.
 fn write_order(out: &mut BinaryWriter, order: &Order) -> Result<(), BuildError> {
     let Order { places, slots, starts, centroids } = order;
-    let halves =
-        |values: &[f32]| -> Vec<f16> { values.iter().map(|&v| f16::from_f32(v)).collect() };
+    let mut write = |values: &[f32], first, second| {
+        let (levels, steps) = crate::cells::round(values, centroids.dims());
+        out.section(first)?;
+        out.write(&levels)?;
+        out.section(second)?;
+        out.write(&steps)
+    };
+    write(centroids.values(), Section::CellLevels, Section::CellSteps)?;
+    write(centroids.group_values(), Section::GroupLevels, Section::GroupSteps)?;
     out.section(Section::CellStarts)?;
     out.write(starts)?;
-    out.section(Section::CellCentroids)?;
-    out.write(&halves(centroids.values()))?;
     out.section(Section::GroupStarts)?;
     out.write(centroids.group_starts())?;
-    out.section(Section::GroupCentroids)?;
-    out.write(&halves(centroids.group_values()))?;
     out.section(Section::Places)?;
     out.write(places)?;
     out.section(Section::Slots)?;

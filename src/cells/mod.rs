@@ -11,6 +11,7 @@
 //!
 //! | file | job |
 //! |---|---|
+//! | `levels` | centroids in bytes |
 //! | `rank` | the cells of a gallery in order of promise for a probe |
 //! | `learn` | centroids from a sample, in one level or two |
 //! | `lloyd` | spherical k-means with cells kept of like size |
@@ -22,6 +23,7 @@
 mod assign;
 #[cfg(feature = "build")]
 mod learn;
+mod levels;
 #[cfg(feature = "build")]
 mod lloyd;
 #[cfg(feature = "build")]
@@ -35,6 +37,9 @@ mod tests;
 
 #[cfg(feature = "build")]
 pub use learn::{Centroids, cells_for, learn, sample_for};
+pub use levels::Levels;
+#[cfg(feature = "build")]
+pub use levels::round;
 #[cfg(feature = "build")]
 pub use order::order;
 pub use rank::{Cells, Ranking};

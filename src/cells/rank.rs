@@ -3,7 +3,7 @@
 //! In come mapped centroids and starts, and a probe; out go the numbers of the most promising cells,
 //! best first. A cell promises what its centroid's similarity with the probe says: a mate is the
 //! probe's direction plus noise that favours no centroid, so the more similar centroid is the more
-//! probable one. Centroids are in half precision, whose rounding is far below that noise.
+//! probable one. Centroids are in bytes, whose rounding is far below that noise.
 //!
 //! Nothing else improved on that: neither how close a cell's faces are to its centroid, nor how far
 //! they spread, nor how many they are, with any weight.
@@ -15,8 +15,7 @@
 
 use std::ops::Range;
 
-use half::f16;
-
+use super::levels::{Levels, ProbeLevels};
 use crate::kernels::Kernels;
 
 /// The most cells of which every centroid is scored.
@@ -32,26 +31,32 @@ const LEAST: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Cells<'a> {
     dims: usize,
-    centroids: &'a [f16],
+    centroids: Levels<'a>,
     starts: &'a [u32],
-    group_centroids: &'a [f16],
+    group_centroids: Levels<'a>,
     group_starts: &'a [u32],
 }
 
 impl<'a> Cells<'a> {
     /// Cells of `dims` numbers a centroid; `starts` has the first slot of each cell and, at the end,
     /// the number of faces. `None` where the lengths do not agree.
-    pub fn new(dims: usize, centroids: &'a [f16], starts: &'a [u32]) -> Option<Self> {
+    pub fn new(dims: usize, centroids: Levels<'a>, starts: &'a [u32]) -> Option<Self> {
         let cells = starts.len().checked_sub(1)?;
-        (cells.checked_mul(dims)? == centroids.len() && u32::try_from(cells).is_ok())
-            .then_some(Self { dims, centroids, starts, group_centroids: &[], group_starts: &[] })
+        let group_centroids = Levels::default();
+        (centroids.fit(cells, dims) && u32::try_from(cells).is_ok()).then_some(Self {
+            dims,
+            centroids,
+            starts,
+            group_centroids,
+            group_starts: &[],
+        })
     }
 
     /// The same with groups: `group_starts` has the first cell of each and, at the end, the number
     /// of cells. `None` where the lengths do not agree; nothing changes where both are empty.
-    pub fn with_groups(self, centroids: &'a [f16], starts: &'a [u32]) -> Option<Self> {
+    pub fn with_groups(self, centroids: Levels<'a>, starts: &'a [u32]) -> Option<Self> {
         let groups = starts.len().saturating_sub(1);
-        (groups.checked_mul(self.dims)? == centroids.len()).then_some(Self {
+        centroids.fit(groups, self.dims).then_some(Self {
             group_centroids: centroids,
             group_starts: starts,
             ..self
@@ -80,7 +85,7 @@ impl<'a> Cells<'a> {
 
     /// Bytes of a centroid.
     pub(crate) fn centroid_bytes(&self) -> u64 {
-        (self.dims * size_of::<f16>()) as u64
+        (Levels::row_bytes(self.dims) + size_of::<f32>()) as u64
     }
 
     /// The slots of a cell; empty where there is no such cell, or its bounds make no sense.
@@ -113,19 +118,21 @@ impl<'a> Cells<'a> {
         wanted: usize,
         ranking: &'r mut Ranking,
     ) -> &'r [u32] {
-        ranking.keys.clear();
-        let of = |cell: usize| &self.centroids[cell * self.dims..][..self.dims];
         let wanted = wanted.min(self.len());
+        ranking.probe.set(probe);
         ranking.scored = 0;
+        ranking.groups.clear();
         if self.len() <= flat || self.group_starts.is_empty() || wanted > self.len() / SLACK {
-            ranking.keys.extend((0..self.len()).map(|c| key(kernels.dot_f16(probe, of(c)), c)));
+            ranking.keys.clear();
+            self.score(kernels, 0..self.len(), ranking);
         } else {
             let enough = (wanted * SLACK).max(self.len() / LEAST);
-            self.choose_groups(kernels, probe, enough, ranking);
+            self.choose_groups(kernels, enough, ranking);
             ranking.scored = self.group_starts.len() - 1;
+            ranking.keys.clear();
             for at in 0..ranking.groups.len() {
                 let cells = self.cells_of(number(ranking.groups[at]));
-                ranking.keys.extend(cells.map(|c| key(kernels.dot_f16(probe, of(c)), c)));
+                self.score(kernels, cells, ranking);
             }
         }
         ranking.scored += ranking.keys.len();
@@ -135,13 +142,19 @@ impl<'a> Cells<'a> {
         &ranking.cells
     }
 
+    /// Appends the keys of some cells.
+    fn score(&self, kernels: Kernels, cells: Range<usize>, ranking: &mut Ranking) {
+        let Ranking { probe, sums, keys, .. } = ranking;
+        let take = |cell, similarity| keys.push(key(similarity, cell));
+        self.centroids.score(kernels, probe, cells, sums, take);
+    }
+
     /// Puts the most promising groups, with `enough` cells between them, into the ranking.
-    fn choose_groups(&self, kernels: Kernels, probe: &[f32], enough: usize, ranking: &mut Ranking) {
-        let centroids = self.group_centroids.chunks_exact(self.dims.max(1));
-        ranking.groups.clear();
-        ranking
-            .groups
-            .extend(centroids.enumerate().map(|(g, c)| key(kernels.dot_f16(probe, c), g)));
+    fn choose_groups(&self, kernels: Kernels, enough: usize, ranking: &mut Ranking) {
+        let Ranking { probe, sums, groups, .. } = &mut *ranking;
+        let take = |group, similarity| groups.push(key(similarity, group));
+        let all = 0..self.group_centroids.steps.len();
+        self.group_centroids.score(kernels, probe, all, sums, take);
         ranking.groups.sort_unstable();
         let mut cells = 0;
         let taken = ranking.groups.iter().position(|&group| {
@@ -165,6 +178,8 @@ impl<'a> Cells<'a> {
 /// What ranking writes to, kept from one search to the next.
 #[derive(Debug, Default)]
 pub struct Ranking {
+    probe: ProbeLevels,
+    sums: Vec<i32>,
     keys: Vec<u64>,
     groups: Vec<u64>,
     cells: Vec<u32>,

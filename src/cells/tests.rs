@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use half::f16;
 use proptest::prelude::*;
 
 use super::*;
@@ -47,8 +46,18 @@ fn scattered(count: usize, dims: usize) -> Vec<f32> {
     rows
 }
 
-fn halves(values: &[f32]) -> Vec<f16> {
-    values.iter().map(|&value| f16::from_f32(value)).collect()
+/// Centroids in bytes, to be looked at as a search does.
+struct Rounded(Vec<u8>, Vec<f32>);
+
+impl Rounded {
+    fn of(values: &[f32], dims: usize) -> Self {
+        let (levels, steps) = round(values, dims);
+        Self(levels, steps)
+    }
+
+    fn view(&self) -> Levels<'_> {
+        Levels { levels: &self.0, steps: &self.1 }
+    }
 }
 
 proptest! {
@@ -95,12 +104,18 @@ proptest! {
         wanted in 0_usize..100,
     ) {
         let cells = centroids.len() / dims;
-        let centroids = halves(&centroids);
+        let rounded = Rounded::of(&centroids, dims);
         let starts: Vec<u32> = (0..=cells as u32).collect();
-        let view = Cells::new(dims, &centroids, &starts).unwrap();
-        let probe = scattered(1, dims);
+        let view = Cells::new(dims, rounded.view(), &starts).unwrap();
+        // Whole numbers that a byte holds as they are, so that rounding changes no order.
+        let probe: Vec<f32> = (0..dims).map(|at| [127.0, -127.0, 3.0][at % 3]).collect();
         let kernels = Kernels::best();
-        let score = |cell: u32| kernels.dot_f16(&probe, &centroids[cell as usize * dims..][..dims]);
+        let score = |cell: u32| {
+            let cell = cell as usize;
+            let levels = rounded.0[cell * 64..][..dims].iter().map(|&l| i32::from(l) - 128);
+            let sum: i32 = levels.zip(&probe).map(|(level, &p)| level * p as i32).sum();
+            sum as f32 * rounded.1[cell]
+        };
         let mut expected: Vec<u32> = (0..cells as u32).collect();
         expected.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
         expected.truncate(wanted);
@@ -110,9 +125,9 @@ proptest! {
 
     #[test]
     fn bounds_that_make_no_sense_name_no_slot(starts in prop::collection::vec(0_u32..20, 1..9)) {
-        let centroids = vec![f16::ONE; starts.len() - 1];
-        let view = Cells::new(1, &centroids, &starts).unwrap();
-        let groups = view.with_groups(&centroids, &starts).unwrap();
+        let centroids = Rounded::of(&vec![1.0; starts.len() - 1], 1);
+        let view = Cells::new(1, centroids.view(), &starts).unwrap();
+        let groups = view.with_groups(centroids.view(), &starts).unwrap();
         let last = starts[starts.len() - 1];
         for cell in 0..12 {
             let slots = view.slots(cell);
@@ -164,12 +179,14 @@ fn nothing_to_learn_from_is_one_cell() {
 
 #[test]
 fn lengths_that_disagree_are_refused() {
-    let centroids = vec![f16::ONE; 6];
-    assert!(Cells::new(2, &centroids, &[0, 1, 2]).is_none());
-    assert!(Cells::new(2, &centroids, &[]).is_none());
-    let cells = Cells::new(2, &centroids, &[0, 1, 2, 3]).unwrap();
-    assert!(cells.with_groups(&centroids, &[0, 3]).is_none());
-    assert!(cells.with_groups(&[], &[]).is_some());
+    let centroids = Rounded::of(&[1.0; 6], 2);
+    let view = centroids.view();
+    assert!(Cells::new(2, view, &[0, 1, 2]).is_none());
+    assert!(Cells::new(2, view, &[]).is_none());
+    assert!(Cells::new(2, Levels { levels: &view.levels[1..], ..view }, &[0, 1, 2, 3]).is_none());
+    let cells = Cells::new(2, view, &[0, 1, 2, 3]).unwrap();
+    assert!(cells.with_groups(view, &[0, 3]).is_none());
+    assert!(cells.with_groups(Levels::default(), &[]).is_some());
 }
 
 #[test]
@@ -229,9 +246,11 @@ fn groups_hold_all_cells_and_rank_nearly_as_all() {
     assert!(centroids.cells() <= 2000);
     assert!(starts.windows(2).all(|bounds| bounds[0] < bounds[1]));
     assert_eq!(starts.len() - 1, centroids.group_values().len() / dims);
-    let (values, groups) = (halves(centroids.values()), halves(centroids.group_values()));
+    let values = Rounded::of(centroids.values(), dims);
+    let groups = Rounded::of(centroids.group_values(), dims);
     let slots: Vec<u32> = (0..=centroids.cells() as u32).collect();
-    let view = Cells::new(dims, &values, &slots).unwrap().with_groups(&groups, starts).unwrap();
+    let view = Cells::new(dims, values.view(), &slots).unwrap();
+    let view = view.with_groups(groups.view(), starts).unwrap();
     let (mut flat, mut grouped) = (Ranking::default(), Ranking::default());
     let (kernels, mut same) = (Kernels::best(), 0);
     for probe in rows.chunks_exact(dims).take(50) {
@@ -274,8 +293,8 @@ fn mates_lie_in_the_promising_cells() {
     let [(rows, subjects), (probes, wanted)] = synthetic(6000, 60);
     let centroids = learnt(&rows, 512, 100);
     let (permutation, starts) = order(&assigned(&centroids, &rows), centroids.cells());
-    let values = halves(centroids.values());
-    let view = Cells::new(512, &values, &starts).unwrap();
+    let values = Rounded::of(centroids.values(), 512);
+    let view = Cells::new(512, values.view(), &starts).unwrap();
     let mut ranking = Ranking::default();
     let (mut shares, mut early) = (Vec::new(), 0);
     for (probe, wanted) in probes.chunks_exact(512).zip(&wanted).take(60) {

@@ -7,7 +7,7 @@ use lookalike::graph::GraphParams;
 use lookalike::{Build, Builder, VectorType, gallery::IngestCounts};
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, parse_bytes, parse_positive, refuse_two_stdin};
+use super::{Failure, cancel_on_interrupt, grouped, parse_bytes, parse_threads, refuse_two_stdin};
 
 /// Build a gallery from embeddings, a manifest and images
 ///
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
     memory: u64,
     /// Threads; as many as there are cores unless given. With 1, equal input gives equal bytes
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     /// Seed of the order in which the graph takes faces
     #[arg(long, value_name = "N", default_value_t = 0)]

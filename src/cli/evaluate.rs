@@ -12,7 +12,9 @@ use lookalike::{Embedding, Filter, Gallery, Query, SearchError};
 use serde::Serialize;
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, parse_positive, parse_share};
+use super::{
+    Failure, cancel_on_interrupt, grouped, open, parse_positive, parse_share, parse_threads,
+};
 
 /// Measure recall, hit rate and speed with probes whose answers are known
 ///
@@ -53,8 +55,11 @@ pub(crate) struct Args {
     /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
+    /// Read codes and graph into memory first, in huge pages where the system has them
+    #[arg(long)]
+    resident: bool,
     /// Threads to search with: one answers probe after probe, more answer them as a batch
-    #[arg(long, value_name = "N", value_parser = parse_positive, default_value_t = 1)]
+    #[arg(long, value_name = "N", value_parser = parse_threads, default_value_t = 1)]
     threads: usize,
     /// How to print the results
     #[arg(long, value_enum, default_value = "table")]
@@ -82,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for filter in &args.filters {
         query = query.filter(filter.parse::<Filter>()?);
     }
-    let gallery = Gallery::open(&args.gallery)?;
+    let gallery = open(&args.gallery, args.resident)?;
     let probes = read_probes(&args.probes, args.array.as_deref(), gallery.dims())?;
     let settings = settings(args);
     if let Some(probe) = probes.first() {

@@ -4,10 +4,12 @@
 //! 1 for failed and 2 for wrong usage.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lookalike::{BuildError, Cancel, Error};
+use lookalike::gallery::GalleryError;
+use lookalike::{BuildError, Cancel, Error, Gallery};
 
 mod bars;
 mod build;
@@ -20,6 +22,9 @@ mod sheet;
 mod show;
 mod synth;
 mod verify;
+
+/// Threads that may be asked for.
+const MAX_THREADS: usize = 1024;
 
 /// Face-embedding similarity search: which photos show the person on a probe.
 #[derive(Debug, Parser)]
@@ -68,7 +73,7 @@ impl Failure {
     }
 
     /// A failure to read or write a file.
-    fn file(action: &str, path: &std::path::Path, error: io::Error) -> Self {
+    fn file(action: &str, path: &Path, error: io::Error) -> Self {
         Self::Failed(format!("cannot {action} {}: {error}", path.display()))
     }
 }
@@ -140,12 +145,17 @@ fn cancel_on_interrupt() -> Cancel {
 }
 
 /// Only one input can be standard input: the second would find it empty.
-fn refuse_two_stdin(inputs: &[Option<&std::path::Path>]) -> Result<(), Failure> {
+fn refuse_two_stdin(inputs: &[Option<&Path>]) -> Result<(), Failure> {
     let stdin = inputs.iter().flatten().filter(|path| path.as_os_str() == "-").count();
     if stdin < 2 {
         return Ok(());
     }
     Err(Failure::Usage("only one input can be standard input (-)".to_owned()))
+}
+
+/// Opens a gallery: mapped, or with what searches read most in memory.
+fn open(gallery: &Path, resident: bool) -> Result<Gallery, GalleryError> {
+    if resident { Gallery::open_resident(gallery) } else { Gallery::open(gallery) }
 }
 
 /// Runs `work` on a pool of this many threads, or of as many as there are cores.
@@ -181,6 +191,14 @@ fn parse_positive(text: &str) -> Result<usize, String> {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),
         Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// A number of threads. Many thousands would take minutes to start and help nobody.
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match parse_positive(text)? {
+        threads if threads > MAX_THREADS => Err(format!("must be at most {MAX_THREADS}")),
+        threads => Ok(threads),
     }
 }
 

@@ -12,8 +12,8 @@ use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
-    Failure, cancel_on_interrupt, grouped, parse_positive, parse_share, refuse_two_stdin,
-    with_threads,
+    Failure, cancel_on_interrupt, grouped, open, parse_positive, parse_share, parse_threads,
+    refuse_two_stdin, with_threads,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -77,8 +77,12 @@ pub(crate) struct Args {
     /// Return the best face of each subject
     #[arg(long, value_name = "COLUMN", value_parser = ["subject"])]
     group_by: Option<String>,
+    /// Read codes and graph into memory first, in huge pages where the system has them: worth it for
+    /// many probes
+    #[arg(long)]
+    resident: bool,
     /// Threads; as many as there are cores unless given
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     /// Say how each probe was searched for and what it took
     #[arg(long)]
@@ -111,7 +115,7 @@ impl Probe {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let gallery = Gallery::open(&args.gallery)?;
+    let gallery = open(&args.gallery, args.resident)?;
     let query = query(args)?;
     refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
     let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {

@@ -1,6 +1,7 @@
 //! Codes against the formulas they are made by.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use half::f16;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -29,7 +30,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// A space that leaves everything as it is.
 fn identity(dims: usize) -> Space {
-    let matrix = (0..dims * dims).map(|i| f32::from(u8::from(i / dims == i % dims))).collect();
+    let matrix = (0..dims * dims).map(|i| f16::from(u8::from(i / dims == i % dims))).collect();
     Space::from_parts(dims, dims, vec![0.0; dims], matrix).unwrap()
 }
 
@@ -238,7 +239,8 @@ fn the_mean_itself_has_a_code() {
         assert_eq!(found, Factors { scale: 0.0, bias: 0.25, error: 0.0 });
         // A probe at the mean is as similar to everybody as they are to the mean.
         let mean = unit(dims, &mut Xoshiro256PlusPlus::seed_from_u64(1));
-        let space = Space::from_parts(dims, dims, mean.clone(), vec![0.0; dims * dims]).unwrap();
+        let space =
+            Space::from_parts(dims, dims, mean.clone(), vec![f16::ZERO; dims * dims]).unwrap();
         let mut probe = CodedProbe::default();
         probe.set(&space, &kernels, &mean, shape);
         let estimate = probe.estimate(sum(&levels(&row, shape), probe.levels()), found);

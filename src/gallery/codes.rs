@@ -9,7 +9,7 @@ use half::f16;
 use super::GalleryError;
 use super::format::Section;
 use super::segment::BinaryFile;
-use crate::cells::Cells;
+use crate::cells::{Cells, Levels};
 use crate::codes::{Shape, SketchScale};
 use crate::kernels::sketches::{self, BLOCK_BYTES};
 use crate::space::Space;
@@ -39,22 +39,38 @@ pub(crate) struct CodeFile {
 #[derive(Debug)]
 struct CellRanges {
     starts: Range<usize>,
-    centroids: Range<usize>,
+    centroids: LevelRanges,
     group_starts: Range<usize>,
-    group_centroids: Range<usize>,
+    group_centroids: LevelRanges,
+}
+
+/// Where centroids lie.
+#[derive(Debug)]
+struct LevelRanges {
+    levels: Range<usize>,
+    steps: Range<usize>,
+}
+
+impl LevelRanges {
+    fn of(file: &BinaryFile, levels: Section, steps: Section) -> Result<Self, GalleryError> {
+        let (levels, steps) = (file.range::<u8>(levels, None)?, file.range::<f32>(steps, None)?);
+        Ok(Self { levels, steps })
+    }
+
+    fn view<'a>(&self, file: &'a BinaryFile) -> Levels<'a> {
+        Levels { levels: file.items(&self.levels), steps: file.items(&self.steps) }
+    }
 }
 
 impl CellRanges {
-    fn of(file: &BinaryFile, coded_dims: usize) -> Result<Self, GalleryError> {
-        let range = |starts, centroids| {
-            let starts = file.range::<u32>(starts, None)?;
-            let cells = (starts.len() as u64 / 4).saturating_sub(1);
-            let values = cells.checked_mul(coded_dims as u64);
-            Ok::<_, GalleryError>((starts, file.range::<f16>(centroids, values)?))
-        };
-        let (starts, centroids) = range(Section::CellStarts, Section::CellCentroids)?;
-        let (group_starts, group_centroids) = range(Section::GroupStarts, Section::GroupCentroids)?;
-        Ok(Self { starts, centroids, group_starts, group_centroids })
+    fn of(file: &BinaryFile) -> Result<Self, GalleryError> {
+        let levels = |levels, steps| LevelRanges::of(file, levels, steps);
+        Ok(Self {
+            starts: file.range::<u32>(Section::CellStarts, None)?,
+            centroids: levels(Section::CellLevels, Section::CellSteps)?,
+            group_starts: file.range::<u32>(Section::GroupStarts, None)?,
+            group_centroids: levels(Section::GroupLevels, Section::GroupSteps)?,
+        })
     }
 }
 
@@ -97,12 +113,12 @@ impl CodeFile {
             scale,
             dims,
             mean: file.range::<f32>(Section::SpaceMean, Some(dims as u64))?,
-            matrix: file.range::<f32>(Section::SpaceMatrix, values)?,
+            matrix: file.range::<f16>(Section::SpaceMatrix, values)?,
             rows: file.range::<u8>(Section::Codes, rows)?,
             sketches: file.range::<u8>(Section::Sketches, Some(blocks))?,
             places: file.range::<u32>(Section::Places, Some(faces))?,
             slots: file.range::<u32>(Section::Slots, Some(faces))?,
-            cells: CellRanges::of(&file, shape.dims())?,
+            cells: CellRanges::of(&file)?,
             file,
             space: OnceLock::new(),
         })
@@ -121,8 +137,8 @@ impl CodeFile {
     /// The cells.
     pub(crate) fn cells(&self) -> Result<Cells<'_>, GalleryError> {
         let CellRanges { starts, centroids, group_starts, group_centroids } = &self.cells;
-        let groups = (self.file.items(group_centroids), self.file.items(group_starts));
-        Cells::new(self.shape.dims(), self.file.items(centroids), self.file.items(starts))
+        let groups = (group_centroids.view(&self.file), self.file.items(group_starts));
+        Cells::new(self.shape.dims(), centroids.view(&self.file), self.file.items(starts))
             .and_then(|cells| cells.with_groups(groups.0, groups.1))
             .ok_or_else(|| {
                 GalleryError::damaged(self.file.path(), "its cells do not fit".to_owned())

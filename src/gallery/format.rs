@@ -23,9 +23,9 @@
 use xxhash_rust::xxh3::Xxh3;
 
 /// The number of the format this version writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// The oldest format number this version reads.
-pub const OLDEST_READABLE: u32 = 2;
+pub const OLDEST_READABLE: u32 = 3;
 
 /// First bytes of every binary file.
 pub const MAGIC: [u8; 8] = *b"LOOKALIK";
@@ -138,7 +138,7 @@ pub enum Section {
     CodeParams,
     /// f32 x dimensions: the mean of the faces.
     SpaceMean,
-    /// f32 x dimensions x coded dimensions: a row a coded dimension.
+    /// f16 x dimensions x coded dimensions: a row a coded dimension.
     SpaceMatrix,
     /// f32 x 4: gain, bias, error and spread of the sketches.
     SketchScale,
@@ -152,13 +152,17 @@ pub enum Section {
     Slots,
     /// u32 a cell and one more: the first slot of each cell, and the number of faces.
     CellStarts,
-    /// f16 x coded dimensions a cell: unit vectors in the coordinates of the codes.
-    CellCentroids,
-    /// f16 x coded dimensions a group of cells; empty where there is one level.
-    GroupCentroids,
+    /// A byte x coded dimensions a cell: its centroid in the coordinates of the codes, in steps.
+    CellLevels,
+    /// The same of groups of cells; empty where there is one level.
+    GroupLevels,
     /// u32 a group and one more: the first cell of each group, and the number of cells; empty where
     /// there is one level.
     GroupStarts,
+    /// f32 a cell: the step of its centroid's bytes.
+    CellSteps,
+    /// The same of groups of cells.
+    GroupSteps,
 }
 
 impl Section {
@@ -192,9 +196,11 @@ impl Section {
             Self::Places => 0x46,
             Self::Slots => 0x47,
             Self::CellStarts => 0x48,
-            Self::CellCentroids => 0x49,
-            Self::GroupCentroids => 0x4a,
+            Self::CellLevels => 0x49,
+            Self::GroupLevels => 0x4a,
             Self::GroupStarts => 0x4b,
+            Self::CellSteps => 0x4c,
+            Self::GroupSteps => 0x4d,
         }
     }
 
@@ -206,8 +212,12 @@ impl Section {
             | Self::SubjectHashes
             | Self::ImageHashes
             | Self::ThumbnailOffsets => 8,
-            Self::VectorsF16 | Self::CellCentroids | Self::GroupCentroids => 2,
-            Self::ThumbnailBytes | Self::Codes | Self::Sketches => 1,
+            Self::VectorsF16 | Self::SpaceMatrix => 2,
+            Self::ThumbnailBytes
+            | Self::Codes
+            | Self::Sketches
+            | Self::CellLevels
+            | Self::GroupLevels => 1,
             _ => 4,
         }
     }
@@ -440,17 +450,18 @@ mod tests {
     fn the_layout_is_pinned() {
         let bytes = header().to_bytes();
         assert_eq!(bytes.len(), 4096);
-        assert_eq!(&bytes[..16], b"LOOKALIK\x02\0\0\0\x02\0\0\0");
+        assert_eq!(&bytes[..16], b"LOOKALIK\x03\0\0\0\x02\0\0\0");
         assert_eq!(read_u64(&bytes, 16), 4160);
         assert_eq!(bytes[24], 1);
         assert_eq!((bytes[32], bytes[40]), (8, 2));
         assert_eq!((bytes[64], bytes[68], bytes[88]), (0x10, 4, 7));
         let tags = [Section::FaceIds, Section::Layer0, Section::ThumbnailBytes, Section::Codes];
         assert_eq!(tags.map(Section::tag), [0x01, 0x20, 0x31, 0x44]);
-        let cells = [Section::Places, Section::Slots, Section::CellStarts, Section::CellCentroids];
+        let cells = [Section::Places, Section::Slots, Section::CellStarts, Section::CellLevels];
         assert_eq!(cells.map(Section::tag), [0x46, 0x47, 0x48, 0x49]);
-        let groups = [Section::GroupCentroids, Section::GroupStarts];
-        assert_eq!(groups.map(|group| (group.tag(), group.item_bytes())), [(0x4a, 2), (0x4b, 4)]);
+        let groups = [Section::GroupLevels, Section::GroupStarts, Section::GroupSteps];
+        let groups = groups.map(|group| (group.tag(), group.item_bytes()));
+        assert_eq!(groups, [(0x4a, 1), (0x4b, 4), (0x4d, 4)]);
     }
 
     #[test]
@@ -470,7 +481,7 @@ mod tests {
         let mut file = header().to_bytes();
         file[AT_FORMAT] = 9;
         let message = Header::read(&file, FileKind::Vectors).unwrap_err().to_string();
-        assert!(message.contains("format 9") && message.contains("reads 2 to 2"), "{message}");
+        assert!(message.contains("format 9") && message.contains("reads 3 to 3"), "{message}");
         assert!(message.contains("newer"), "{message}");
     }
 

@@ -61,6 +61,13 @@ impl BinaryFile {
         Ok(Self { path, data, header })
     }
 
+    /// The same with its bytes in memory, not mapped.
+    fn into_memory(mut self) -> Result<Self, GalleryError> {
+        let data = self.data.into_memory();
+        self.data = data.map_err(|e| GalleryError::io("read into memory", &self.path, e))?;
+        Ok(self)
+    }
+
     /// Where a section of `items` items lies; any number of items with `None`.
     pub(crate) fn range<T: bytemuck::AnyBitPattern>(
         &self,
@@ -204,6 +211,7 @@ impl Segment {
         gallery: &Path,
         catalogue: &Catalogue,
         info: &SegmentInfo,
+        resident: bool,
     ) -> Result<Self, GalleryError> {
         let folder = gallery.join("segments").join(&info.name);
         let (count, dims) = (info.faces, catalogue.dims);
@@ -212,6 +220,11 @@ impl Segment {
             return Err(GalleryError::damaged(&gallery.join("gallery.json"), reason));
         }
         let open = |kind| BinaryFile::open(&folder, kind, count, dims);
+        // What every search reads all over.
+        let hot = |kind| {
+            let file = open(kind)?;
+            if resident { file.into_memory() } else { Ok(file) }
+        };
         let face_file = open(FileKind::Faces)?;
         let mut lookups = [const { (0..0, 0..0) }; 3];
         for (range, lookup) in lookups.iter_mut().zip(Lookup::ALL) {
@@ -242,9 +255,9 @@ impl Segment {
             thumbnail_bytes: thumbnail_file.range::<u8>(Section::ThumbnailBytes, None)?,
             thumbnail_file,
             attributes: AttributeFile::open(&folder.join(attributes::FILE_NAME), count as usize)?,
-            codes: CodeFile::open(open(FileKind::Codes)?, count, dims)?,
+            codes: CodeFile::open(hot(FileKind::Codes)?, count, dims)?,
             graph: match catalogue.graph {
-                Some(_) => Some(GraphFile::open(open(FileKind::Graph)?, count)?),
+                Some(_) => Some(GraphFile::open(hot(FileKind::Graph)?, count)?),
                 None => None,
             },
         })

@@ -1,8 +1,9 @@
 //! The arithmetic of the lookup loop, in the widest instructions the processor has.
 //!
 //! In come slices of equal length, out comes their dot product: on unit vectors, the cosine
-//! similarity. Beside it stand the kernels of [`codes`] and of [`sketches`]. The instruction set is chosen once ([`Kernels::best`]); holding a [`Kernels`] proves
-//! that the processor has what its functions need. Every kernel is tested against the scalar ones,
+//! similarity. Beside it stand the kernels of [`codes`] and of [`sketches`]. The instruction set is
+//! chosen once ([`Kernels::best`]); holding a [`Kernels`] proves that the processor has what its
+//! functions need. Every kernel is tested against the scalar ones,
 //! which are portable and written so that compilers vectorise them.
 //!
 //! One kernel gives the same bits for the same two vectors wherever it is called from, so a walk
@@ -15,7 +16,7 @@ use std::sync::OnceLock;
 use half::f16;
 
 use codes::CodeKernels;
-use sketches::SketchKernels;
+use sketches::SketchScan;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -64,7 +65,7 @@ pub struct Kernels {
     dot: Dot<f32>,
     dot_f16: Dot<f16>,
     codes: CodeKernels,
-    sketches: SketchKernels,
+    sketch_scan: SketchScan,
 }
 
 impl Kernels {
@@ -79,7 +80,7 @@ impl Kernels {
         dot: scalar::dot,
         dot_f16: scalar::dot_f16,
         codes: scalar::CODES,
-        sketches: scalar::SKETCHES,
+        sketch_scan: scalar::sketch_scan,
     };
 
     /// The kernels of one instruction set, or `None` where the processor lacks it.
@@ -95,7 +96,7 @@ impl Kernels {
                 dot: avx2::dot,
                 dot_f16: avx2::dot_f16,
                 codes: avx2::CODES,
-                sketches: avx2::SKETCHES,
+                sketch_scan: avx2::sketch_scan,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512f").then(|| {
@@ -106,7 +107,7 @@ impl Kernels {
                     dot: avx512::dot,
                     dot_f16: avx512::dot_f16,
                     codes: if whole { avx512::CODES } else { narrower.codes },
-                    sketches: if whole { avx512::SKETCHES } else { narrower.sketches },
+                    sketch_scan: if whole { avx512::sketch_scan } else { narrower.sketch_scan },
                 }
             }),
             #[cfg(not(target_arch = "x86_64"))]

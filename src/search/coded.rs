@@ -3,6 +3,7 @@
 use super::walk::{Scored, Scores};
 use crate::codes::{self, CodedProbe, Factors};
 use crate::gallery::codes::CodesView;
+use crate::kernels::codes::NO_SUM;
 use crate::kernels::{Bits, CodeRows, Kernels, prefetch};
 
 /// A probe in the gallery's space and the codes it is compared with.
@@ -71,7 +72,7 @@ impl Scores for Coded<'_> {
         let estimates = slots.iter().zip(sums.iter()).map(|(&slot, &sum)| {
             let estimate = self.probe.estimate(sum, self.factors(slot)).similarity;
             // A damaged factor may give NaN, which has no place in an order.
-            if estimate.is_nan() { f32::NEG_INFINITY } else { estimate }
+            if sum == NO_SUM || estimate.is_nan() { f32::NEG_INFINITY } else { estimate }
         });
         similarities.extend(estimates);
     }

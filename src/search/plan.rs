@@ -5,6 +5,7 @@
 //! gallery was built. Where a plan leaves the question open (too few subjects, or a threshold below
 //! all it found), it is widened, and every face scored once that costs no more.
 
+use super::promise::PROMISED;
 use super::query::{DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
@@ -20,7 +21,7 @@ pub(super) const WIDEN: usize = 4;
 const ROUGH: usize = 2;
 /// Standard deviations of a sketch's error that a scan allows for which was asked for by its share.
 const SHARE_CONFIDENCE: f32 = 0.0;
-/// The same of a scan for every face that matches.
+/// The same of a scan for every face that matches, or for more than were measured.
 const SCAN_CONFIDENCE: f32 = 4.0;
 /// The hit rate up to which that confidence is trusted without having been measured.
 const SCAN_HOLDS: f64 = 0.999;
@@ -58,7 +59,9 @@ impl Searcher<'_, '_> {
         if self.passing <= FEW || hit_rate >= 1.0 {
             return Plan::Exhaustive;
         }
-        if self.wanted == usize::MAX {
+        // Nothing was measured for so many; a scan that allows for nearly any error serves them.
+        let beyond = PROMISED[PROMISED.len() - 1];
+        if self.wanted > beyond {
             return if hit_rate <= SCAN_HOLDS {
                 scan(1.0, SCAN_CONFIDENCE)
             } else {
@@ -66,7 +69,9 @@ impl Searcher<'_, '_> {
             };
         }
         let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
-        match promise.plan(self.keep(0), hit_rate, filtered) {
+        // Many faces may belong to few subjects, so a plan for many is taken.
+        let k = if query.by_subject { beyond } else { self.wanted };
+        match promise.plan(k, hit_rate, filtered) {
             Some(rung) => rung.plan,
             None => Plan::Exhaustive,
         }
@@ -106,7 +111,7 @@ impl Searcher<'_, '_> {
             Plan::Scan { share, keep, confidence } => {
                 let share = (share * WIDEN as f64).min(1.0);
                 let keep = keep.saturating_mul(WIDEN * WIDEN);
-                if keep.saturating_mul(self.wanted) < self.faces / WIDEN {
+                if keep < self.faces / WIDEN {
                     Plan::Scan { share, keep, confidence }
                 } else {
                     Plan::Exhaustive

@@ -7,7 +7,6 @@ use super::query::Counters;
 use super::query::Plan;
 
 /// The numbers of faces asked for that hit rates are measured at; another takes the next of them.
-#[cfg(feature = "build")]
 pub(crate) const PROMISED: [usize; 3] = [1, 10, 100];
 
 /// What plans deliver on a gallery.

@@ -55,12 +55,13 @@ impl Sieve {
 #[derive(Debug, Default)]
 pub(crate) struct Sift {
     slots: Vec<u32>,
-    scores: Vec<u16>,
     /// Of the stretch before: their codes are on the way from memory while sketches are scored.
     fetched: Vec<u32>,
     scored: Scored,
     /// The best so far, in no order, and some that have yet to be compared with them.
     kept: Vec<Candidate>,
+    /// What an earlier scan of some of the faces kept.
+    earlier: Vec<Candidate>,
     /// The estimate of the last of the best, as far as they were compared.
     floor: f32,
     pub(super) counts: Sifted,
@@ -78,14 +79,16 @@ impl Sift {
     pub(super) fn reset(&mut self, floor: f32) {
         self.fetched.clear();
         self.kept.clear();
+        self.earlier.clear();
         self.floor = floor;
         self.counts = Sifted::default();
     }
 
-    /// Empties it for a scan that sees again what this one saw: what is kept of that is a floor for
-    /// all there is.
+    /// Readies it for a scan that sees again what this one saw. The last of what is kept is a floor
+    /// for all there is; what passed while there was a lower one stays.
     pub(super) fn see_again(&mut self, keep: usize) {
         self.drop_worse(keep);
+        std::mem::swap(&mut self.kept, &mut self.earlier);
         self.kept.clear();
     }
 
@@ -125,7 +128,10 @@ impl Sift {
     /// The candidates, best first.
     pub(super) fn candidates(&mut self, sieve: &Sieve) -> &[Candidate] {
         self.drop_worse(sieve.keep);
+        self.kept.append(&mut self.earlier);
         self.kept.sort_unstable_by(Candidate::by_similarity);
+        self.kept.dedup_by_key(|candidate| candidate.slot);
+        self.kept.truncate(sieve.keep);
         &self.kept
     }
 }
@@ -177,16 +183,8 @@ fn sift_faces(
     // A cast takes what is below every score to 0, and what is no number too.
     let score = probe.sketch_score(floor, &view.scale).ceil() as u16;
     sift.slots.clear();
-    sift.scores.clear();
     let first = blocks.start * BLOCK_FACES;
-    coded.kernels().sketch_scan(
-        sketches,
-        probe.tables(),
-        score,
-        first,
-        &mut sift.slots,
-        &mut sift.scores,
-    );
+    coded.kernels().sketch_scan(sketches, probe.tables(), score, first, &mut sift.slots);
     // The last block is padded; and a block may reach beyond the stretch.
     sift.slots.retain(|slot| {
         faces.contains(slot) && selection.is_none_or(|selection| selection.contains(*slot))

@@ -20,7 +20,7 @@ use crate::gallery::graph::GraphView;
 use crate::kernels::Kernels;
 
 /// Standard deviations of a code's error that a walk's rerank allows for.
-const WALK_CONFIDENCE: f32 = 2.0;
+const WALK_CONFIDENCE: f32 = 3.0;
 /// Faces whose neighbours are looked at after a scan: photos of one person are linked, so whoever
 /// was found leads to the others.
 const HOPS_AFTER_SCAN: u64 = 16;
@@ -144,7 +144,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
         let candidates = beam.candidates();
         let all = candidates.len() < keep;
-        self.decide(candidates, all, &asked, WALK_CONFIDENCE, reranked, counters)
+        let answer = self.decide(candidates, all, &asked, WALK_CONFIDENCE, reranked, counters)?;
+        Ok(answer.filter(|found| selection.is_none() || !self.is_short(found.len())))
     }
 
     fn scan_alone(
@@ -164,7 +165,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         scan(&mut [(coded, sift)], &sieve, stretches, self.seen(), stop)?;
         let asked = Asked { coded, exact: *exact };
         let answer = self.decide_scan(&sieve, sift, &asked, steps, reranked, counters)?;
-        Ok(answer.filter(|found| !self.is_short(plan, found.len())))
+        let partial = matches!(plan, Plan::Scan { share, .. } if share < 1.0);
+        Ok(answer.filter(|found| !partial || !self.is_short(found.len())))
     }
 
     /// The faces a scan looks at: runs of slots, the most promising first.
@@ -194,12 +196,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters.bytes_read += ranked * self.cells.centroid_bytes();
     }
 
-    /// Whether a share of the faces gave fewer answers than there are in all of them. Fewer than
-    /// were asked for with a threshold are as many as the share holds.
-    fn is_short(&self, plan: Plan, found: usize) -> bool {
+    /// Whether looking at some of the faces gave fewer answers than there are in all of them. Fewer
+    /// than were asked for with a threshold are as many as those hold.
+    fn is_short(&self, found: usize) -> bool {
         let itself = usize::from(self.request.without.is_some());
-        matches!(plan, Plan::Scan { share, .. } if share < 1.0)
-            && self.request.query.at_least.is_none()
+        self.request.query.at_least.is_none()
             && found < self.wanted.min(self.passing.saturating_sub(itself))
     }
 
@@ -219,12 +220,15 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let candidates = sift.candidates(sieve);
         let all = candidates.len() < sieve.keep;
         let confidence = sieve.sure();
-        let (Some(graph), None, false) = (&self.graph, &self.request.selection, all) else {
+        let (Some(graph), false) = (&self.graph, all) else {
             return self.decide(candidates, all, asked, confidence, reranked, counters);
         };
-        let ask = Walk { from: candidates, hops: HOPS_AFTER_SCAN, ..Walk::of(sieve.keep) };
+        let selection = self.request.selection.as_deref().map(|found| (found, sieve.keep));
+        let ask =
+            Walk { from: candidates, hops: HOPS_AFTER_SCAN, selection, ..Walk::of(sieve.keep) };
         self.take_walk(graph, ask, &asked.coded, steps, counters)?;
-        self.decide(steps.beam.candidates(), all, asked, confidence, reranked, counters)
+        let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
+        self.decide(beam.candidates(), all, asked, confidence, reranked, counters)
     }
 
     fn take_walk(

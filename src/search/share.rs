@@ -92,7 +92,7 @@ impl Promising {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use half::f16;
+    use crate::cells::{Levels, round};
     use proptest::prelude::*;
 
     proptest! {
@@ -103,9 +103,11 @@ mod tests {
         ) {
             let mut starts = vec![0];
             starts.extend(sizes.iter().scan(0, |sum, size| { *sum += size; Some(*sum) }));
-            let centroids: Vec<f16> = angles[..sizes.len()].iter()
-                .flat_map(|a| [f16::from_f32(a.cos()), f16::from_f32(a.sin())]).collect();
-            let cells = Cells::new(2, &centroids, &starts).unwrap();
+            let centroids: Vec<f32> =
+                angles[..sizes.len()].iter().flat_map(|a| [a.cos(), a.sin()]).collect();
+            let (levels, steps) = round(&centroids, 2);
+            let centroids = Levels { levels: &levels, steps: &steps };
+            let cells = Cells::new(2, centroids, &starts).unwrap();
             let mut promising = Promising::default();
             promising.choose(&cells, &[1.0, 0.0], wanted);
             let chosen = promising.stretches().to_vec();
@@ -122,23 +124,27 @@ mod tests {
 
     #[test]
     fn the_whole_holds_every_slot_once() {
-        let centroids: Vec<f16> = (0..100).map(|i| f16::from_f32(i as f32 - 50.0)).collect();
+        let centroids: Vec<f32> = (0..100).map(|i| i as f32 - 50.0).collect();
+        let (levels, steps) = round(&centroids, 1);
         let starts: Vec<u32> = (0..=100).map(|i| i * 7).collect();
-        let cells = Cells::new(1, &centroids, &starts).unwrap();
+        let centroids = Levels { levels: &levels, steps: &steps };
+        let cells = Cells::new(1, centroids, &starts).unwrap();
         let mut promising = Promising::default();
         promising.whole(&cells, &[1.0], 700);
         assert_eq!(promising.stretches()[0], 693..700);
         let mut slots: Vec<u32> = promising.stretches().iter().cloned().flatten().collect();
         slots.sort_unstable();
         assert_eq!(slots, (0..700).collect::<Vec<_>>());
-        promising.whole(&Cells::new(1, &centroids[..2], &starts[..3]).unwrap(), &[1.0], 14);
+        let two = Levels { levels: &levels[..2 * 64], steps: &steps[..2] };
+        promising.whole(&Cells::new(1, two, &starts[..3]).unwrap(), &[1.0], 14);
         assert_eq!(promising.stretches(), std::slice::from_ref(&(0..14)));
     }
 
     #[test]
     fn starts_that_make_no_sense_end_the_choice() {
-        let centroids = [f16::ONE; 3];
-        let cells = Cells::new(1, &centroids, &[9, 4, u32::MAX, 2]).unwrap();
+        let (levels, steps) = round(&[1.0; 3], 1);
+        let centroids = Levels { levels: &levels, steps: &steps };
+        let cells = Cells::new(1, centroids, &[9, 4, u32::MAX, 2]).unwrap();
         let mut promising = Promising::default();
         promising.choose(&cells, &[1.0], u32::MAX);
         assert!(promising.stretches().iter().all(|slots| slots.end <= 2));

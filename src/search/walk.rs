@@ -120,6 +120,9 @@ pub(crate) fn walk(
     for &candidate in ask.from {
         visited.insert(candidate.slot);
         beam.insert(candidate);
+        if ask.selection.is_some_and(|(selection, _)| selection.contains(candidate.slot)) {
+            passing.insert(candidate);
+        }
     }
     let mut left = ask.hops;
     loop {

@@ -6,6 +6,7 @@
 //! codes and estimates as a search makes them. Always: the same sample and seed give the same space,
 //! whatever the number of threads; no sample is too small or too uniform.
 
+use half::f16;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rayon::prelude::*;
@@ -91,6 +92,7 @@ pub(super) fn learn_among(
     let mut spaces = Vec::new();
     for &candidate in candidates {
         let matrix = matrix(&spectrum, dims, candidate.dims(), &mut rng);
+        let matrix = matrix.into_iter().map(f16::from_f32).collect();
         let space = Space::from_parts(dims, candidate.dims(), mean.clone(), matrix)?;
         spaces.push((candidate, space));
     }

@@ -15,19 +15,22 @@ mod spectrum;
 #[cfg(all(test, feature = "synth"))]
 mod tests;
 
+use half::f16;
+
 use crate::kernels::Kernels;
 
 #[cfg(feature = "build")]
 pub(crate) use learn::learn;
 
-/// A gallery's mean and the matrix R.
+/// A gallery's mean and the matrix R: in half precision, whose rounding is far below what a code
+/// leaves out, so that the caches hold it between probes.
 #[derive(Clone, Debug)]
 pub(crate) struct Space {
     dims: usize,
     coded: usize,
     mean: Vec<f32>,
     mean_square: f32,
-    matrix: Vec<f32>,
+    matrix: Vec<f16>,
 }
 
 impl Space {
@@ -37,10 +40,10 @@ impl Space {
         dims: usize,
         coded: usize,
         mean: Vec<f32>,
-        matrix: Vec<f32>,
+        matrix: Vec<f16>,
     ) -> Option<Self> {
         let fits = dims > 0 && mean.len() == dims && Some(matrix.len()) == dims.checked_mul(coded);
-        let finite = || mean.iter().chain(&matrix).all(|v| v.is_finite());
+        let finite = || mean.iter().all(|v| v.is_finite()) && matrix.iter().all(|v| v.is_finite());
         if !(fits && finite()) {
             return None;
         }
@@ -70,7 +73,7 @@ impl Space {
 
     /// R, one row a dimension of the code.
     #[cfg(feature = "build")]
-    pub(crate) fn matrix(&self) -> &[f32] {
+    pub(crate) fn matrix(&self) -> &[f16] {
         &self.matrix
     }
 
@@ -90,7 +93,7 @@ impl Space {
             *c = x - mean;
         }
         for (z, row) in turned.iter_mut().zip(self.matrix.chunks_exact(self.dims)) {
-            *z = kernels.dot(row, centred);
+            *z = kernels.dot_f16(centred, row);
         }
         out.truncate(self.coded);
     }
@@ -105,8 +108,9 @@ impl Space {
         for x in centred.chunks_exact_mut(self.dims) {
             x.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
         }
+        let matrix: Vec<f32> = self.matrix.iter().map(|v| v.to_f32()).collect();
         let faces = ArrayView2::from_shape((n, self.dims), &centred);
-        let matrix = ArrayView2::from_shape((self.coded, self.dims), &self.matrix);
+        let matrix = ArrayView2::from_shape((self.coded, self.dims), &matrix);
         let mut turned = vec![0.0; n * self.coded];
         let into = ArrayViewMut2::from_shape((n, self.coded), &mut turned);
         // No length can differ: two were just made, the other was checked.

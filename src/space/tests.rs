@@ -51,7 +51,7 @@ fn assert_products_hold(space: &Space, rows: &[f32], tolerance: f64) {
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let space = |dims, coded, mean: usize, matrix: usize| {
-        Space::from_parts(dims, coded, vec![0.0; mean], vec![0.0; matrix])
+        Space::from_parts(dims, coded, vec![0.0; mean], vec![f16::ZERO; matrix])
     };
     assert!(space(3, 64, 3, 192).is_some());
     for (dims, coded, mean, matrix) in
@@ -59,8 +59,8 @@ fn parts_that_do_not_fit_are_refused() {
     {
         assert!(space(dims, coded, mean, matrix).is_none());
     }
-    assert!(Space::from_parts(1, 1, vec![f32::NAN], vec![0.0]).is_none());
-    assert!(Space::from_parts(1, 1, vec![0.0], vec![f32::INFINITY]).is_none());
+    assert!(Space::from_parts(1, 1, vec![f32::NAN], vec![f16::ZERO]).is_none());
+    assert!(Space::from_parts(1, 1, vec![0.0], vec![f16::INFINITY]).is_none());
 }
 
 proptest! {
@@ -92,7 +92,7 @@ proptest! {
         prop_assert!(space.matrix().iter().all(|v| v.is_finite()));
         let others = directions(5, dims, !seed);
         if space.coded() >= dims {
-            assert_products_hold(space, &others, 2e-5);
+            assert_products_hold(space, &others, 1e-3);
         }
         let kernels = Kernels::best();
         let many = space.project_many(&others);
@@ -139,7 +139,7 @@ fn a_sample_in_few_dimensions_loses_nothing() {
     let learned = learn(&rows, 200, 64, 1).unwrap();
     assert_eq!(learned.shape, Shape::new(8, 64).unwrap());
     assert_eq!(learned.carrying, 10);
-    assert_products_hold(&learned.space, &rows[..200 * 20], 1e-5);
+    assert_products_hold(&learned.space, &rows[..200 * 20], 1e-3);
 }
 
 /// Embeddings of a synthetic gallery and of probes that have mates there, unit vectors.

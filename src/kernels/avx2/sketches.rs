@@ -2,19 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BLOCK_FACES, Block, Found, HISTOGRAM_CELLS, Scores, Tables, count};
-
-#[target_feature(enable = "avx2")]
-pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scores) {
-    for (half, scores) in scores.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        let [first, last] = score(block, tables, half);
-        // SAFETY: 32 scores have 64 bytes.
-        unsafe {
-            _mm256_storeu_si256(scores.as_mut_ptr().cast(), first);
-            _mm256_storeu_si256(scores.as_mut_ptr().add(16).cast(), last);
-        }
-    }
-}
+use super::super::sketches::{BEYOND_SCORES, Block, Tables};
 
 #[target_feature(enable = "avx2")]
 pub(in super::super) fn scan(
@@ -22,10 +10,10 @@ pub(in super::super) fn scan(
     tables: &Tables,
     floor: u16,
     first_slot: u32,
-    found: Found<'_>,
+    slots: &mut Vec<u32>,
 ) {
-    // No score is as high as the number of cells, and the comparison is of signed numbers.
-    let below = floor.min(HISTOGRAM_CELLS as u16).cast_signed() - 1;
+    // The comparison is of signed numbers.
+    let below = floor.min(BEYOND_SCORES).cast_signed() - 1;
     let below = _mm256_set1_epi16(below);
     let mut first = first_slot;
     for block in blocks {
@@ -36,35 +24,12 @@ pub(in super::super) fn scan(
             let packed = _mm256_packs_epi16(passing[0], passing[1]);
             let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
             let mut passing = _mm256_movemask_epi8(packed).cast_unsigned();
-            if passing != 0 {
-                let mut listed = [0_u16; 32];
-                // SAFETY: 32 scores have 64 bytes.
-                unsafe {
-                    _mm256_storeu_si256(listed.as_mut_ptr().cast(), scores[0]);
-                    _mm256_storeu_si256(listed.as_mut_ptr().add(16).cast(), scores[1]);
-                }
-                while passing != 0 {
-                    let face = passing.trailing_zeros();
-                    found.slots.push(first.wrapping_add(face));
-                    found.scores.push(listed[face as usize % 32]);
-                    passing &= passing - 1;
-                }
+            while passing != 0 {
+                slots.push(first.wrapping_add(passing.trailing_zeros()));
+                passing &= passing - 1;
             }
             first = first.wrapping_add(32);
         }
-    }
-}
-
-#[target_feature(enable = "avx2")]
-pub(in super::super) fn histogram(
-    blocks: &[Block],
-    tables: &Tables,
-    histogram: &mut [u32; HISTOGRAM_CELLS],
-) {
-    let mut block_scores = [0; BLOCK_FACES];
-    for block in blocks {
-        scores(block, tables, &mut block_scores);
-        count(&block_scores, histogram);
     }
 }
 

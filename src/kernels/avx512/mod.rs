@@ -5,22 +5,17 @@ use std::arch::x86_64::*;
 use half::f16;
 
 use super::codes::CodeKernels;
-use super::sketches::SketchKernels;
 
 mod codes;
 mod sketches;
+
+pub(super) use sketches::scan as sketch_scan;
 
 pub(super) const CODES: CodeKernels = CodeKernels {
     levels_dot: codes::levels_dot,
     levels_dot_rows: codes::levels_dot_rows,
     levels_dot_range: codes::levels_dot_range,
     hamming_rows: codes::hamming_rows,
-};
-
-pub(super) const SKETCHES: SketchKernels = SketchKernels {
-    scores: sketches::scores,
-    scan: sketches::scan,
-    histogram: sketches::histogram,
 };
 
 const LANES: usize = 16;

@@ -5,17 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BLOCK_FACES, Block, Found, HISTOGRAM_CELLS, Scores, Tables, count};
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scores) {
-    let (first, second) = score(block, tables);
-    // SAFETY: 64 scores have 128 bytes.
-    unsafe {
-        _mm512_storeu_si512(scores.as_mut_ptr().cast(), first);
-        _mm512_storeu_si512(scores.as_mut_ptr().add(32).cast(), second);
-    }
-}
+use super::super::sketches::{BLOCK_FACES, Block, Tables};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
 pub(in super::super) fn scan(
@@ -23,30 +13,16 @@ pub(in super::super) fn scan(
     tables: &Tables,
     floor: u16,
     first_slot: u32,
-    found: Found<'_>,
+    slots: &mut Vec<u32>,
 ) {
-    let Found { slots, scores } = found;
     let floors = _mm512_set1_epi16(floor.cast_signed());
     let mut first = first_slot;
     for block in blocks {
         for half in <[__m512i; 2]>::from(score(block, tables)) {
             let passing = _mm512_cmpge_epu16_mask(half, floors);
-            append(passing, half, first, slots, scores);
+            append(passing, first, slots);
             first = first.wrapping_add(32);
         }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(in super::super) fn histogram(
-    blocks: &[Block],
-    tables: &Tables,
-    histogram: &mut [u32; HISTOGRAM_CELLS],
-) {
-    let mut block_scores = [0; BLOCK_FACES];
-    for block in blocks {
-        scores(block, tables, &mut block_scores);
-        count(&block_scores, histogram);
     }
 }
 
@@ -54,31 +30,21 @@ pub(in super::super) fn histogram(
 /// a register and stored whole: compressing into memory is many times slower on some processors.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
-fn append(
-    passing: __mmask32,
-    half: __m512i,
-    first: u32,
-    slots: &mut Vec<u32>,
-    scores: &mut Vec<u16>,
-) {
-    if slots.capacity() - slots.len() < 32 || scores.capacity() - scores.len() < 32 {
+fn append(passing: __mmask32, first: u32, slots: &mut Vec<u32>) {
+    if slots.capacity() - slots.len() < 32 {
         slots.reserve(BLOCK_FACES);
-        scores.reserve(BLOCK_FACES);
     }
     let places = _mm512_maskz_compress_epi16(passing, lanes(|lane| lane));
     let (low, high) = (_mm512_castsi512_si256(places), _mm512_extracti64x4_epi64::<1>(places));
     let first = _mm512_set1_epi32(first.cast_signed());
-    // SAFETY: both lists have room for 32 more, of 128 and 64 bytes; as many as the mask has bits,
-    // at most 32, have been written when the lengths are set.
+    // SAFETY: the list has room for 32 more, of 128 bytes; as many as the mask has bits, at most 32,
+    // have been written when the length is set.
     unsafe {
         let end = slots.as_mut_ptr().add(slots.len());
         _mm512_storeu_si512(end.cast(), _mm512_add_epi32(first, _mm512_cvtepu16_epi32(low)));
         let high = _mm512_add_epi32(first, _mm512_cvtepu16_epi32(high));
         _mm512_storeu_si512(end.add(16).cast(), high);
-        let end = scores.as_mut_ptr().add(scores.len());
-        _mm512_storeu_si512(end.cast(), _mm512_maskz_compress_epi16(passing, half));
         slots.set_len(slots.len() + passing.count_ones() as usize);
-        scores.set_len(scores.len() + passing.count_ones() as usize);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The reference kernels of sketches.
 
-use super::super::sketches::{BLOCK_FACES, Block, Found, HISTOGRAM_CELLS, Scores, Tables, count};
+use super::super::sketches::{BLOCK_FACES, Block, Tables};
 
-pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scores) {
-    *scores = [0; BLOCK_FACES];
+fn scores(block: &Block, tables: &Tables) -> [u16; BLOCK_FACES] {
+    let mut scores = [0_u16; BLOCK_FACES];
     let (bytes, tables) = (block.as_chunks::<BLOCK_FACES>().0, tables.as_chunks::<16>().0);
     for (bytes, tables) in bytes.as_chunks::<2>().0.iter().zip(tables.as_chunks::<4>().0) {
         for (face, score) in scores.iter_mut().enumerate() {
@@ -12,6 +12,7 @@ pub(in super::super) fn scores(block: &Block, tables: &Tables, scores: &mut Scor
             *score = score.wrapping_add(u16::from(four.into_iter().fold(0, u8::wrapping_add)));
         }
     }
+    scores
 }
 
 pub(in super::super) fn scan(
@@ -19,30 +20,15 @@ pub(in super::super) fn scan(
     tables: &Tables,
     floor: u16,
     first_slot: u32,
-    found: Found<'_>,
+    slots: &mut Vec<u32>,
 ) {
-    let mut block_scores = [0; BLOCK_FACES];
     let mut first = first_slot;
     for block in blocks {
-        scores(block, tables, &mut block_scores);
-        for (face, &score) in block_scores.iter().enumerate() {
+        for (face, score) in (0..).zip(scores(block, tables)) {
             if score >= floor {
-                found.slots.push(first.wrapping_add(face as u32));
-                found.scores.push(score);
+                slots.push(first.wrapping_add(face));
             }
         }
         first = first.wrapping_add(BLOCK_FACES as u32);
-    }
-}
-
-pub(in super::super) fn histogram(
-    blocks: &[Block],
-    tables: &Tables,
-    histogram: &mut [u32; HISTOGRAM_CELLS],
-) {
-    let mut block_scores = [0; BLOCK_FACES];
-    for block in blocks {
-        scores(block, tables, &mut block_scores);
-        count(&block_scores, histogram);
     }
 }

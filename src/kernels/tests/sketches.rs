@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::super::sketches::{BLOCK_BYTES, BLOCK_FACES, HISTOGRAM_CELLS, MAX_ENTRY, TABLE_BYTES};
+use super::super::sketches::{BLOCK_BYTES, BLOCK_FACES, MAX_ENTRY, TABLE_BYTES};
 use super::super::{Isa, Kernels};
 use super::available;
 
@@ -21,37 +21,24 @@ fn told(block: &[u8], tables: &[u8; TABLE_BYTES], face: usize) -> u16 {
     (0..32).map(|g| u16::from(tables[16 * g + usize::from(group(g))])).sum()
 }
 
+fn found(
+    kernels: &Kernels,
+    blocks: &[u8],
+    tables: &[u8; TABLE_BYTES],
+    floor: u16,
+    first_slot: u32,
+) -> Vec<u32> {
+    let mut slots = vec![4];
+    kernels.sketch_scan(blocks, tables, floor, first_slot, &mut slots);
+    assert_eq!(slots.remove(0), 4);
+    slots
+}
+
 fn check(blocks: &[u8], tables: &[u8; TABLE_BYTES], floor: u16, first_slot: u32) {
     let scalar = Kernels::of(Isa::Scalar).expect("scalar kernels are everywhere");
-    let whole = blocks.as_chunks::<BLOCK_BYTES>().0;
-    let mut all = Vec::new();
-    for block in whole {
-        let mut scores = [7; BLOCK_FACES];
-        scalar.sketch_scores(block, tables, &mut scores);
-        all.extend(scores);
-    }
-    let passing: Vec<(u32, u16)> = (0..)
-        .zip(&all)
-        .filter(|&(_, &score)| score >= floor)
-        .map(|(face, &score)| (first_slot.wrapping_add(face), score))
-        .collect();
-    let mut counts = vec![1_u32; HISTOGRAM_CELLS];
-    all.iter().for_each(|&score| counts[usize::from(score)] += 1);
+    let expected = found(&scalar, blocks, tables, floor, first_slot);
     for kernels in available() {
-        let isa = kernels.isa();
-        for (block, expected) in whole.iter().zip(all.as_chunks::<BLOCK_FACES>().0) {
-            let mut scores = [7; BLOCK_FACES];
-            kernels.sketch_scores(block, tables, &mut scores);
-            assert_eq!(&scores, expected, "{isa:?}");
-        }
-        let (mut slots, mut scores) = (vec![4], vec![5]);
-        kernels.sketch_scan(blocks, tables, floor, first_slot, &mut slots, &mut scores);
-        assert_eq!((slots.remove(0), scores.remove(0)), (4, 5));
-        let found: Vec<(u32, u16)> = slots.into_iter().zip(scores).collect();
-        assert_eq!(found, passing, "{isa:?}");
-        let mut histogram = [1; HISTOGRAM_CELLS];
-        kernels.sketch_histogram(blocks, tables, &mut histogram);
-        assert_eq!(histogram[..], counts, "{isa:?}");
+        assert_eq!(found(&kernels, blocks, tables, floor, first_slot), expected, "{kernels:?}");
     }
 }
 
@@ -61,10 +48,11 @@ fn scores_are_as_told() {
     for seed in 0..20 {
         let block = bytes::<BLOCK_BYTES>(seed);
         let tables = bytes::<TABLE_BYTES>(seed + 100).map(|entry| entry % (MAX_ENTRY + 1));
-        let mut scores = [0; BLOCK_FACES];
-        scalar.sketch_scores(&block, &tables, &mut scores);
-        for (face, &score) in scores.iter().enumerate() {
-            assert_eq!(score, told(&block, &tables, face));
+        let scores: Vec<u16> = (0..BLOCK_FACES).map(|face| told(&block, &tables, face)).collect();
+        for &floor in &scores {
+            let passing = (5..).zip(&scores).filter(|&(_, &score)| score >= floor);
+            let passing: Vec<u32> = passing.map(|(slot, _)| slot).collect();
+            assert_eq!(found(&scalar, &block, &tables, floor, 5), passing);
         }
     }
 }
@@ -86,10 +74,10 @@ fn lists_of_unlike_capacity() {
     let tables = bytes::<TABLE_BYTES>(1).map(|entry| entry % 64);
     let blocks = bytes::<{ 4 * BLOCK_BYTES }>(2);
     for kernels in available() {
-        for (slots, scores) in [(0, 1000), (1000, 0), (31, 33), (256, 256)] {
-            let (mut slots, mut scores) = (Vec::with_capacity(slots), Vec::with_capacity(scores));
-            kernels.sketch_scan(&blocks, &tables, 0, 0, &mut slots, &mut scores);
-            assert!(slots.iter().copied().eq(0..256) && scores.len() == 256);
+        for capacity in [0, 31, 33, 256, 1000] {
+            let mut slots = Vec::with_capacity(capacity);
+            kernels.sketch_scan(&blocks, &tables, 0, 0, &mut slots);
+            assert!(slots.iter().copied().eq(0..256));
         }
     }
 }
