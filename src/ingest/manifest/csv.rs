@@ -2,7 +2,8 @@
 //!
 //! In come bytes; out come records with as many UTF-8 fields as the header, or the reason why one
 //! is none. Empty lines are skipped and not counted. A record is bounded by [`MAX_RECORD`] before
-//! it is in memory, so a quote that is never closed costs that and no more.
+//! it is in memory, so a quote that is never closed costs that and no more; one that is open at the
+//! end of the file is an error, as it may have swallowed any number of lines.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -46,7 +47,7 @@ pub(super) struct Csv {
 impl Csv {
     /// Reads the header line.
     pub(super) fn open(path: &Path, input: Input) -> Result<(Self, Columns), ManifestError> {
-        let from = Metered { from: input.into_read(), left: 0 };
+        let from = Metered { from: input.into_read(), left: 0, end: End::Ahead };
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -98,10 +99,13 @@ impl Csv {
         if length > MAX_RECORD as u64 {
             return Err(too_long());
         }
+        let read_up = self.reader.get_ref().end == End::Told;
         match read {
+            Ok(true) if read_up => Err(self.open_quote(self.last_quote())),
             Ok(true) => Ok(Advance::Record),
             Ok(false) => Ok(Advance::End),
             Err(error) => match error.into_kind() {
+                ErrorKind::Utf8 { .. } if read_up => Err(self.open_quote(begin.line())),
                 ErrorKind::Utf8 { .. } => Ok(Advance::NotUtf8),
                 _ if self.reader.get_ref().left == 0 => Err(too_long()),
                 ErrorKind::Io(source) => {
@@ -113,6 +117,16 @@ impl Csv {
                 }
             },
         }
+    }
+
+    fn open_quote(&self, line: u64) -> ManifestError {
+        ManifestError::OpenQuote { path: self.path.clone(), line }
+    }
+
+    /// The line where the last field begins, of a record that goes on to the end of the file.
+    fn last_quote(&self) -> u64 {
+        let last = self.record.iter().next_back().unwrap_or_default();
+        self.reader.position().line().saturating_sub(last.matches('\n').count() as u64)
     }
 }
 
@@ -157,10 +171,22 @@ impl Cells for Fields<'_> {
     }
 }
 
-/// Hands out no more than `left` bytes, then fails.
+/// Hands out no more than `left` bytes, then fails; and a line end behind the last byte of the file,
+/// which ends every record but one with an open quote.
 struct Metered {
     from: Box<dyn Read + Send>,
     left: usize,
+    end: End,
+}
+
+/// How far a file was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Ahead,
+    /// The line end behind the last byte was handed out.
+    Reached,
+    /// So was the end itself.
+    Told,
 }
 
 impl Read for Metered {
@@ -171,6 +197,15 @@ impl Read for Metered {
         let most = buffer.len().min(self.left);
         let read = self.from.read(&mut buffer[..most])?;
         self.left -= read;
-        Ok(read)
+        if read > 0 || most == 0 {
+            return Ok(read);
+        }
+        if self.end == End::Ahead {
+            self.end = End::Reached;
+            buffer[0] = b'\n';
+            return Ok(1);
+        }
+        self.end = End::Told;
+        Ok(0)
     }
 }

@@ -107,6 +107,14 @@ pub enum ManifestError {
         /// The line of the file where the record begins, counted from 1.
         line: u64,
     },
+    /// A quote is open at the end of the file: it has swallowed every line behind it.
+    #[error("{}: the quote opened at line {line} is not closed; close it, or double it (\"\") where it is part of a text", path.display())]
+    OpenQuote {
+        /// The manifest.
+        path: PathBuf,
+        /// The line of the file where the quote stands, counted from 1.
+        line: u64,
+    },
     /// A Parquet column has a type that cannot be read.
     #[error("{}: the column {column:?} is of type {got}, expected {expected}; convert it or leave it out", path.display())]
     ColumnType {

@@ -138,6 +138,24 @@ fn a_quote_that_never_closes_is_bounded() {
 }
 
 #[test]
+fn a_quote_that_is_open_at_the_end_is_told_by_its_line() {
+    for (csv, line) in [
+        ("subject,a\nx,1\n\ny,\"2\nz,3\n", 4),
+        ("subject,a\r\nx,1\r\n\"y,2\r\nz,3", 3),
+        ("subject,a\n\"x\ny\",\"1\nz,3\n", 3),
+        ("subject,a\nx,\"", 2),
+        ("subject,a\nx,\"1\"\"\n", 2),
+        ("subject,\"a\nx,1\n", 1),
+    ] {
+        let error = refused("m.csv", csv);
+        assert!(error.contains(&format!("opened at line {line} ")), "{csv:?}: {error}");
+    }
+    for csv in ["subject,a\nx,\"1\"", "subject,a\nx,\"1\n\"", "subject,a\nx,1\"\n", "subject,a\nx,1\r"] {
+        assert_eq!(good("m.csv", csv).len(), 1, "{csv:?}");
+    }
+}
+
+#[test]
 fn missing_files_and_folders_are_errors() {
     assert!(matches!(Manifest::open(Path::new("/nowhere/m.csv")), Err(ManifestError::Read { .. })));
     let folder = tempfile::tempdir().unwrap();
