@@ -2,12 +2,17 @@
 //!
 //! In come mapped lines, each an array of numbers or an object with such a field; out go the rows.
 //! The n-th line is the n-th row, whatever is wrong with it; only blank lines at the very end do not
-//! count. A line is parsed in place and never copied, and one too long is not parsed at all.
+//! count. A line is parsed in place and never copied, and one too long is not parsed at all. What is
+//! wrong with a line is told by types and places: its values are biometrics and stay out of messages.
 
 use std::fmt;
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess,
+    Unexpected, Visitor,
+};
+use serde_json::error::Category;
 
 use super::EmbeddingsError;
 use super::rows::{RowWriter, SpooledRows};
@@ -55,8 +60,20 @@ fn parse(line: &[u8], field: &str, values: &mut Vec<f32>) -> Result<(), String> 
         // The parser sees one line and calls it the first; the column alone is true.
         let text = e.to_string();
         let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
-        format!("{what} (column {})", e.column())
+        match e.classify() {
+            Category::Data => format!("{what} (column {})", e.column()),
+            _ => format!("the line is not JSON: {what} (column {})", e.column()),
+        }
     })
+}
+
+/// Refuses values by their type: serde's own text would hold the value.
+macro_rules! refuse {
+    ($($visit:ident($value:ty): $name:literal)*) => {
+        $(fn $visit<E: Error>(self, _: $value) -> Result<Self::Value, E> {
+            Err(E::invalid_type(Unexpected::Other($name), &self))
+        })*
+    };
 }
 
 /// Takes a line's numbers into `values`.
@@ -79,6 +96,14 @@ impl<'de> Visitor<'de> for Line<'_> {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = self.field;
         write!(f, "an array of numbers or an object with a field {field:?}")
+    }
+
+    refuse! {
+        visit_bool(bool): "boolean"
+        visit_i64(i64): "number"
+        visit_u64(u64): "number"
+        visit_f64(f64): "number"
+        visit_str(&str): "string"
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
@@ -114,7 +139,8 @@ impl<'de> DeserializeSeed<'de> for Numbers<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        // Told which type it is to be, the parser would refuse another in words of its own.
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -125,11 +151,55 @@ impl<'de> Visitor<'de> for Numbers<'_> {
         f.write_str("an array of numbers")
     }
 
+    refuse! {
+        visit_bool(bool): "boolean"
+        visit_i64(i64): "number"
+        visit_u64(u64): "number"
+        visit_f64(f64): "number"
+        visit_str(&str): "string"
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.0.clear();
-        while let Some(value) = seq.next_element::<f64>()? {
+        while let Some(Number(value)) = seq.next_element()? {
             self.0.push(value as f32);
         }
         Ok(())
+    }
+}
+
+/// One number of an array.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct One;
+
+        impl Visitor<'_> for One {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            refuse! {
+                visit_bool(bool): "boolean"
+                visit_str(&str): "string"
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+        }
+
+        deserializer.deserialize_any(One)
     }
 }

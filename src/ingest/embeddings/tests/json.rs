@@ -36,9 +36,9 @@ fn bad_lines_are_faults_of_their_rows() {
     };
     assert_eq!(rows[0], Ok(vec![1.0, 2.0]));
     reason(1, "blank");
-    reason(2, "null, expected f64 (column 8)");
-    reason(3, "string \"2\"");
-    reason(4, "EOF");
+    reason(2, "null, expected a number (column 8)");
+    reason(3, "string, expected a number (column 7)");
+    reason(4, "not JSON: EOF");
     assert_eq!(rows[5], Ok(vec![3.0, 4.0]));
     reason(6, "no field \"embedding\"");
     reason(7, "3 dimensions where the other rows have 2");
@@ -50,6 +50,37 @@ fn bad_lines_are_faults_of_their_rows() {
     reason(13, "trailing");
     reason(14, "twice");
     assert_eq!(rows[15], Ok(vec![f32::INFINITY, 5.0]));
+}
+
+/// Numbers in the wrong place may be somebody's embedding all the same.
+#[test]
+fn no_message_holds_a_value() {
+    for line in [
+        "[0.4242, \"0.4242\"]",
+        "[0.4242, true]",
+        "[0.4242, {\"a\": 0.4242}]",
+        "[0.4242, [0.4242]]",
+        "[0.4242, 0.4242x]",
+        "[0.4242 0.4242]",
+        "0.4242",
+        "4242",
+        "-4242",
+        "\"0.4242\"",
+        "true",
+        "{\"embedding\": 0.4242}",
+        "{\"embedding\": -4242}",
+        "{\"embedding\": \"0.4242, 0.4242\"}",
+        "{\"embedding\": {\"a\": 0.4242}}",
+        "0.4242,0.4242",
+        "0.4242 0.4242",
+        "[0.4242, 4242e999]",
+    ] {
+        let text = open("a.jsonl", line.as_bytes(), None).unwrap_err().to_string();
+        assert!(!text.contains("4242") && !text.contains("true"), "{line}: {text}");
+        assert!(text.contains("row 0: ") && text.contains("(column "), "{line}: {text}");
+    }
+    let plain = open("a.jsonl", b"not numbers\n", None).unwrap_err().to_string();
+    assert!(plain.contains("not JSON"), "{plain}");
 }
 
 #[test]
