@@ -219,12 +219,12 @@ impl Steps<'_> {
                 Some(match line {
                     Err(found) => fault(None, found.to_string()),
                     Ok(line) => match line.row {
-                        None => fault(None, format!("line {} names no row", line.number)),
+                        None => fault(None, format!("{} names no row", line.position)),
                         Some(row) if row >= *rows => fault(
                             Some(row),
                             format!(
-                                "line {} names row {row}, the embeddings have {rows} rows",
-                                line.number
+                                "{} names row {row}, the embeddings have {rows} rows",
+                                line.position
                             ),
                         ),
                         Some(row) => {
@@ -232,8 +232,8 @@ impl Steps<'_> {
                                 BuildError::io("write a scratch file in", scratch, source)
                             })?;
                             if twice {
-                                let number = line.number;
-                                let reason = format!("line {number} names row {row} a second time");
+                                let line = line.position;
+                                let reason = format!("{line} names row {row} a second time");
                                 fault(Some(row), reason)
                             } else {
                                 *named += 1;

@@ -14,6 +14,6 @@ pub(crate) mod seen;
 pub(crate) mod spool;
 
 pub use embeddings::{Embeddings, EmbeddingsError, IdTable, RowFault};
-pub use manifest::{Line, LineFault, Lines, Manifest, ManifestError};
+pub use manifest::{Line, LineFault, Lines, Manifest, ManifestError, Position};
 pub use pipeline::Cancelled;
 pub use rejects::{Counts, Rejects, Severity};

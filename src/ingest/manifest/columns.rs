@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::ManifestError;
-use super::{Attribute, Bounds, Line, MAX_COLUMNS};
+use super::{Attribute, Bounds, Line, MAX_COLUMNS, Position};
 use crate::gallery::{Kind, Value};
 
 /// Columns that the gallery adds itself.
@@ -166,6 +166,8 @@ impl Layout {
         }
         Ok(Line {
             number,
+            // Only the reader knows; it is told once the line is made.
+            position: Position::Line(0),
             row,
             image: text(0)?,
             subject: text(1)?,

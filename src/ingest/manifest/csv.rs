@@ -16,7 +16,7 @@ use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{Input, MAX_RECORD, Source};
 use super::value::parse;
-use super::{Line, Scan};
+use super::{Line, Position, Scan};
 use crate::gallery::{Kind, Value};
 
 const BUFFER: usize = 1 << 16;
@@ -41,20 +41,28 @@ pub(super) struct Csv {
     path: PathBuf,
     reader: ::csv::Reader<Metered>,
     record: StringRecord,
+    /// The line where the record begins.
+    line: u64,
     width: usize,
 }
 
 impl Csv {
     /// Reads the header line.
     pub(super) fn open(path: &Path, input: Input) -> Result<(Self, Columns), ManifestError> {
-        let from = Metered { from: input.into_read(), left: 0, end: End::Ahead };
+        let from = Metered {
+            from: input.into_read(),
+            left: 0,
+            end: End::Ahead,
+            last: Vec::new(),
+            read: 0,
+        };
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER)
             .from_reader(from);
-        let mut csv =
-            Self { path: path.to_path_buf(), reader, record: StringRecord::new(), width: 0 };
+        let record = StringRecord::new();
+        let mut csv = Self { path: path.to_path_buf(), reader, record, line: 1, width: 0 };
         let advance = csv.advance()?;
         let path = || path.to_path_buf();
         match advance {
@@ -79,6 +87,11 @@ impl Csv {
         })
     }
 
+    /// Where the record that was read last stands.
+    pub(super) fn position(&self) -> Position {
+        Position::Line(self.line)
+    }
+
     /// The next line, put together as `layout` says.
     pub(super) fn line(
         &mut self,
@@ -91,10 +104,13 @@ impl Csv {
 
     fn advance(&mut self) -> Result<Advance, ManifestError> {
         let begin = self.reader.position().clone();
+        // Of a line end in two bytes, the reader leaves the second to the next record.
+        let half_read = self.reader.get_ref().before(begin.byte()) == Some(b'\r');
+        self.line = begin.line() + u64::from(half_read);
         // The reader may hold a buffer's worth of the record before it asks for more.
         self.reader.get_mut().left = MAX_RECORD + BUFFER;
         let read = self.reader.read_record(&mut self.record);
-        let too_long = || ManifestError::TooLong { path: self.path.clone(), line: begin.line() };
+        let too_long = || ManifestError::TooLong { path: self.path.clone(), line: self.line };
         let length = self.reader.position().byte().saturating_sub(begin.byte());
         if length > MAX_RECORD as u64 {
             return Err(too_long());
@@ -102,10 +118,13 @@ impl Csv {
         let read_up = self.reader.get_ref().end == End::Told;
         match read {
             Ok(true) if read_up => Err(self.open_quote(self.last_quote())),
-            Ok(true) => Ok(Advance::Record),
+            Ok(true) => {
+                self.line = self.begun();
+                Ok(Advance::Record)
+            }
             Ok(false) => Ok(Advance::End),
             Err(error) => match error.into_kind() {
-                ErrorKind::Utf8 { .. } if read_up => Err(self.open_quote(begin.line())),
+                ErrorKind::Utf8 { .. } if read_up => Err(self.open_quote(self.line)),
                 ErrorKind::Utf8 { .. } => Ok(Advance::NotUtf8),
                 _ if self.reader.get_ref().left == 0 => Err(too_long()),
                 ErrorKind::Io(source) => {
@@ -117,6 +136,14 @@ impl Csv {
                 }
             },
         }
+    }
+
+    /// The line where the record begins, behind the blank ones that the reader has skipped.
+    fn begun(&self) -> u64 {
+        let end = self.reader.position();
+        let ended = self.reader.get_ref().before(end.byte()) == Some(b'\n');
+        let inside: usize = self.record.iter().map(|field| field.matches('\n').count()).sum();
+        end.line().saturating_sub(inside as u64 + u64::from(ended))
     }
 
     fn open_quote(&self, line: u64) -> ManifestError {
@@ -177,6 +204,10 @@ struct Metered {
     from: Box<dyn Read + Send>,
     left: usize,
     end: End,
+    /// What was handed out last, and how many bytes in all: only the bytes themselves tell by what
+    /// a record was ended.
+    last: Vec<u8>,
+    read: u64,
 }
 
 /// How far a file was read.
@@ -189,8 +220,14 @@ enum End {
     Told,
 }
 
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Metered {
+    /// The byte before the one at `at`, of those handed out last.
+    fn before(&self, at: u64) -> Option<u8> {
+        let from_end = usize::try_from(self.read.checked_sub(at)?).ok()?;
+        self.last.iter().rev().nth(from_end).copied()
+    }
+
+    fn more(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             return Err(io::Error::other("the record is too long"));
         }
@@ -207,5 +244,17 @@ impl Read for Metered {
         }
         self.end = End::Told;
         Ok(0)
+    }
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.more(buffer)?;
+        if read > 0 {
+            self.read += read as u64;
+            self.last.clear();
+            self.last.extend_from_slice(&buffer[..read]);
+        }
+        Ok(read)
     }
 }

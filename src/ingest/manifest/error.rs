@@ -3,6 +3,7 @@
 //!
 //! A line fault never ends the reading; an error always does, and says what to change.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -143,13 +144,34 @@ pub enum ManifestError {
     },
 }
 
+/// Where a data line of a manifest stands in its file, as an editor would show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Position {
+    /// The line of a text file where it begins, counted from 1; header and blank lines count.
+    Line(u64),
+    /// The row of a Parquet file, counted from 0 as those of the embeddings are.
+    Row(u64),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
 /// Why one line of a manifest cannot be used; the lines after it can.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {number}: {reason}")]
+#[error("{position}: {reason}")]
 #[non_exhaustive]
 pub struct LineFault {
     /// The data line, counted from 0 (a header is not counted).
     pub number: u64,
+    /// Where it stands in the file.
+    pub position: Position,
     /// What is wrong with it.
     pub reason: String,
 }

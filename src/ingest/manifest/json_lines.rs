@@ -18,7 +18,7 @@ use super::error::ManifestError;
 use super::infer::Forms;
 use super::source::{BOM, Input, LineRead, MAX_RECORD, Source, read_line};
 use super::value::parse;
-use super::{Line, Scan};
+use super::{Line, Position, Scan};
 use crate::gallery::{Kind, Value};
 
 /// Reads every line once: which columns there are, what they hold and how many lines there are.
@@ -61,7 +61,8 @@ pub(super) struct JsonLines {
     path: PathBuf,
     from: BufReader<Box<dyn Read + Send>>,
     line: Vec<u8>,
-    begun: bool,
+    /// Lines read, blank ones too.
+    read: u64,
 }
 
 impl JsonLines {
@@ -70,7 +71,7 @@ impl JsonLines {
             path: path.to_path_buf(),
             from: BufReader::with_capacity(1 << 16, input.into_read()),
             line: Vec::new(),
-            begun: false,
+            read: 0,
         }
     }
 
@@ -79,7 +80,8 @@ impl JsonLines {
         loop {
             let read = read_line(&mut self.from, &mut self.line)
                 .map_err(|source| ManifestError::Read { path: self.path.clone(), source })?;
-            let first = !std::mem::replace(&mut self.begun, true);
+            let first = self.read == 0;
+            self.read += u64::from(read != LineRead::End);
             match read {
                 LineRead::End => return Ok(None),
                 LineRead::TooLong => {
@@ -96,6 +98,11 @@ impl JsonLines {
         }
         let text = str::from_utf8(self.line.trim_ascii());
         Ok(Some(text.map_err(|_| "not UTF-8; save the manifest as UTF-8".into())))
+    }
+
+    /// Where the line that was read last stands.
+    pub(super) fn position(&self) -> Position {
+        Position::Line(self.read)
     }
 
     /// The next line, put together as `layout` says.

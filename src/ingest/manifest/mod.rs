@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 pub use crate::gallery::{Attribute, Bounds, Kind, Value};
 use columns::Layout;
-pub use error::{LineFault, ManifestError};
+pub use error::{LineFault, ManifestError, Position};
 use source::{Format, Source};
 
 /// The most columns a manifest may have, known ones included.
@@ -56,6 +56,8 @@ pub struct Manifest {
 pub struct Line {
     /// The data line, counted from 0 (a header is not counted).
     pub number: u64,
+    /// Where it stands in the file.
+    pub position: Position,
     /// The row of the embeddings it goes with; None if the manifest has no column `row`.
     pub row: Option<u64>,
     /// The image file.
@@ -160,6 +162,17 @@ enum Reader {
     Parquet(Box<parquet::Parquet>),
 }
 
+impl Reader {
+    /// Where the line that was read last stands.
+    fn position(&self) -> Position {
+        match self {
+            Self::Csv(csv) => csv.position(),
+            Self::JsonLines(json) => json.position(),
+            Self::Parquet(parquet) => parquet.position(),
+        }
+    }
+}
+
 /// The lines of a manifest, in order; always as many as [`Manifest::lines`].
 pub struct Lines {
     reader: Reader,
@@ -209,9 +222,13 @@ impl Iterator for Lines {
             return None;
         }
         let number = self.next;
-        let line = self.read().map_err(|reason| LineFault { number, reason });
+        let line = self.read();
+        let position = self.reader.position();
         self.next += 1;
-        Some(line)
+        Some(match line {
+            Ok(line) => Ok(Line { position, ..line }),
+            Err(reason) => Err(LineFault { number, position, reason }),
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

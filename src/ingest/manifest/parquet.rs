@@ -30,7 +30,7 @@ use bytes::Bytes;
 use super::columns::{Cells, Columns, Layout, Role};
 use super::error::ManifestError;
 use super::source::{Input, MAX_RECORD, Source};
-use super::{Line, Scan};
+use super::{Line, Position, Scan};
 use crate::gallery::date;
 use crate::gallery::{Kind, Value};
 use crate::ingest::embeddings::parquet_limits::{TAIL, check_schema};
@@ -72,6 +72,8 @@ pub(super) struct Parquet {
     reader: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
     next: usize,
+    /// Rows of the batches before this one.
+    before: u64,
 }
 
 impl Parquet {
@@ -102,13 +104,18 @@ impl Parquet {
             .with_batch_size(BATCH)
             .build()
             .map_err(failed)?;
-        Ok(Self { path: path.to_path_buf(), schema, rows, reader, batch: None, next: 0 })
+        Ok(Self { path: path.to_path_buf(), schema, rows, reader, batch: None, next: 0, before: 0 })
     }
 
     /// The next batch; after an error there is nothing more to be read.
     fn batch(&mut self) -> Result<Option<RecordBatch>, ManifestError> {
         let (path, reader) = (&self.path, &mut self.reader);
         caught(path, || reader.next().transpose().map_err(|e| damaged(path, &e)))
+    }
+
+    /// Where the line that was read last stands.
+    pub(super) fn position(&self) -> Position {
+        Position::Row((self.before + self.next as u64).saturating_sub(1))
     }
 
     /// The next line, put together as `layout` says.
@@ -125,6 +132,7 @@ impl Parquet {
                 self.next += 1;
                 return Ok(Some(layout.line(number, &cells)));
             }
+            self.before += self.batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
             self.next = 0;
             self.batch = self.batch()?;
             if self.batch.is_none() {

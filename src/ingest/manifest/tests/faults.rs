@@ -48,6 +48,32 @@ fn a_bad_json_line_is_one_line() {
 }
 
 #[test]
+fn a_line_is_told_as_an_editor_shows_it() {
+    let positions = |name: &str, bytes: &[u8]| -> Vec<String> {
+        let (_, lines) = read(name, bytes);
+        let position = |line: Result<Line, LineFault>| match line {
+            Ok(line) => line.position,
+            Err(fault) => {
+                assert!(fault.to_string().starts_with(&format!("{}: ", fault.position)));
+                fault.position
+            }
+        };
+        lines.into_iter().map(|line| position(line).to_string()).collect()
+    };
+    let expected = ["line 2", "line 4", "line 6", "line 7", "line 9"];
+    let csv = "a,b\n1,2\n\n\"3\n\",4\n5\n\"6\n\"\n7,8";
+    assert_eq!(positions("m.csv", csv.as_bytes()), expected);
+    assert_eq!(positions("m.csv", csv.replace('\n', "\r\n").as_bytes()), expected);
+    assert_eq!(
+        positions("m.csv", b"\n\na,b\r\n1\n\xff,1\r\n\xff,2\n3,4\r\n"),
+        ["line 4", "line 5", "line 6", "line 7"]
+    );
+    let many = format!("a\r\n{}", "1234567\r\n".repeat(40_000));
+    assert_eq!(positions("m.csv", many.as_bytes()).last().unwrap(), "line 40001");
+    assert_eq!(positions("m.jsonl", b"\n{\"a\":1}\r\n\n\n7\n{}"), ["line 2", "line 5", "line 6"]);
+}
+
+#[test]
 fn deep_nesting_is_no_danger() {
     let json = format!("{{\"a\":{}1{}}}\n", "[".repeat(400_000), "]".repeat(400_000));
     assert!(matches!(good("m.jsonl", json)[0].attributes[0], Value::Text(_)));
@@ -150,7 +176,9 @@ fn a_quote_that_is_open_at_the_end_is_told_by_its_line() {
         let error = refused("m.csv", csv);
         assert!(error.contains(&format!("opened at line {line} ")), "{csv:?}: {error}");
     }
-    for csv in ["subject,a\nx,\"1\"", "subject,a\nx,\"1\n\"", "subject,a\nx,1\"\n", "subject,a\nx,1\r"] {
+    for csv in
+        ["subject,a\nx,\"1\"", "subject,a\nx,\"1\n\"", "subject,a\nx,1\"\n", "subject,a\nx,1\r"]
+    {
         assert_eq!(good("m.csv", csv).len(), 1, "{csv:?}");
     }
 }

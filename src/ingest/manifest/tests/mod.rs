@@ -75,6 +75,7 @@ fn known_columns_are_told_from_attributes() {
         lines[0],
         Line {
             number: 0,
+            position: Position::Line(2),
             row: Some(7),
             image: Some("a.jpg".into()),
             subject: Some("anna".into()),
@@ -89,6 +90,7 @@ fn known_columns_are_told_from_attributes() {
         lines[1],
         Line {
             number: 1,
+            position: Position::Line(3),
             row: Some(8),
             image: None,
             subject: None,

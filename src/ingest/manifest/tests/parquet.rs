@@ -178,5 +178,6 @@ fn many_batches_are_one_table() {
     assert_eq!(lines.len(), 5000);
     for (i, line) in (0..).zip(&lines) {
         assert_eq!((line.row, &line.attributes[0]), (Some(i), &Value::Int(i as i64)));
+        assert_eq!(line.position, Position::Row(i));
     }
 }
