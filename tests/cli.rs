@@ -306,6 +306,28 @@ fn nobody_hears_of_a_reader_that_has_seen_enough() {
 }
 
 #[test]
+fn a_verdict_stays_when_nobody_reads_it() {
+    /// Runs the command with an output that is closed already.
+    fn unread(args: &[&str]) -> Ran {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command(args).stdout(writer).output().unwrap().into()
+    }
+    let (place, mut rows, path) = place();
+    assert_eq!(unread(&["verify", &path]).status, 0);
+    assert_eq!(unread(&["search", &path, "--face", "2"]).status, 0);
+    rows[1][0] = f32::NAN;
+    let probes = place.path("probes.npy");
+    common::write_npy(&probes, &rows[..3]);
+    let ran = unread(&["search", &path, "--probes", probes.to_str().unwrap()]);
+    assert_eq!((ran.status, ran.err.as_str()), (1, ""));
+    fs::write(place.gallery().join("stranger"), "").unwrap();
+    let ran = unread(&["verify", &path]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("1 fault"), "{}", ran.err);
+}
+
+#[test]
 fn a_full_disk_is_a_failure_to_write_the_results() {
     use std::os::unix::fs::FileTypeExt;
     if !fs::metadata("/dev/full").is_ok_and(|found| found.file_type().is_char_device()) {

@@ -72,6 +72,11 @@ impl Failure {
         }
     }
 
+    /// Nothing, if it is only that nobody reads the output: another failure is to be told instead.
+    fn unless_closed(self) -> Result<(), Self> {
+        if matches!(self, Self::OutputClosed) { Ok(()) } else { Err(self) }
+    }
+
     /// A failure to read or write a file.
     fn file(action: &str, path: &Path, error: io::Error) -> Self {
         Self::Failed(format!("cannot {action} {}: {error}", path.display()))

@@ -172,8 +172,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(sheet) = sheet {
         sheet.finish()?;
     }
-    read.and_then(|()| printer.finish()).map_err(Failure::output)?;
-    if failed { Err(Failure::Said) } else { Ok(()) }
+    let printed = read.and_then(|()| printer.finish()).map_err(Failure::output);
+    if failed {
+        // So it was before nobody read the results any more.
+        printed.or_else(Failure::unless_closed)?;
+        return Err(Failure::Said);
+    }
+    printed
 }
 
 fn query(args: &Args) -> Result<Query, Failure> {

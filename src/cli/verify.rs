@@ -18,10 +18,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let verified = lookalike::gallery::verify(&args.gallery, &Bars::default())?;
     let mut out = io::stdout().lock();
-    for fault in &verified.faults {
-        writeln!(out, "{}", plain(&fault.to_string())).map_err(Failure::output)?;
-    }
+    let mut list =
+        verified.faults.iter().map(|fault| writeln!(out, "{}", plain(&fault.to_string())));
+    let listed = list.try_for_each(|line| line).map_err(Failure::output);
     if !verified.faults.is_empty() {
+        // The verdict counts although nobody reads the list any more.
+        listed.or_else(Failure::unless_closed)?;
         return Err(Failure::Failed(format!(
             "{} has {} faults",
             args.gallery.display(),
