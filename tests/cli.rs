@@ -82,6 +82,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--format", "xml"], "table"),
         (&["--face", "3"], "cannot be used with"),
         (&["--probe-images", "."], "--probe-manifest"),
+        (&["--html", "-"], "--html writes a file"),
         (&["--colour"], "unexpected argument"),
     ];
     for (args, message) in cases {

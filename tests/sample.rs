@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{embedding, lookalike, run, sample};
+use common::{embedding, lookalike, lookalike_fed, run, sample};
 use lookalike::ingest::Embeddings;
 use lookalike::search::Plan;
 use lookalike::{Build, Embedding, FaceId, Gallery, Query};
@@ -109,6 +109,13 @@ fn an_image_of_the_gallery_is_told_by_its_content() {
     let matches = line["matches"].as_array().unwrap();
     assert_eq!(matches.len(), 3);
     assert!(matches.iter().all(|found| found["face_id"] != 17));
+    let bytes = fs::read(copy).unwrap();
+    let args = ["search", path(), "--probe-image", "-", "-k", "3", "--format", "json"];
+    let fed = lookalike_fed(args, &bytes);
+    assert_eq!((fed.status, fed.out, fed.err.as_str()), (0, ran.out, ""));
+    let other = lookalike_fed(args, b"another photo");
+    assert_eq!((other.status, other.out.as_str()), (1, ""));
+    assert!(other.err.contains("standard input"), "{}", other.err);
     let gallery = Gallery::open(gallery()).unwrap();
     let query = Query::new().top(3);
     for (found, expected) in matches.iter().zip(&gallery.search_face(FaceId(17), &query).unwrap()) {

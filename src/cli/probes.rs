@@ -103,18 +103,23 @@ impl Iterator for ProbeFile {
 /// The faces of the gallery that are in an image file, told by its content.
 pub(crate) fn of_image(gallery: &Gallery, path: &Path) -> Result<Vec<Probe>, Failure> {
     let mut hasher = blake3::Hasher::new();
-    // A pipe or a device might never end.
-    if !std::fs::metadata(path).map_err(|e| Failure::file("read", path, e))?.is_file() {
-        return Err(Failure::Failed(format!("{} is not a regular file", path.display())));
+    let stdin = path.as_os_str() == "-";
+    if stdin {
+        hasher.update_reader(std::io::stdin().lock())
+    } else {
+        // A pipe or a device might never end.
+        if !std::fs::metadata(path).map_err(|e| Failure::file("read", path, e))?.is_file() {
+            return Err(Failure::Failed(format!("{} is not a regular file", path.display())));
+        }
+        std::fs::File::open(path).and_then(|file| hasher.update_reader(file))
     }
-    let file = std::fs::File::open(path).map_err(|e| Failure::file("read", path, e))?;
-    hasher.update_reader(file).map_err(|e| Failure::file("read", path, e))?;
+    .map_err(|e| Failure::file("read", path, e))?;
     let faces = gallery.faces_of_image(hasher.finalize().as_bytes())?;
     if faces.is_empty() {
+        let image = if stdin { "on standard input".into() } else { path.to_string_lossy() };
         return Err(Failure::Failed(format!(
-            "no face of this gallery is from the image {}; a new photo has to be searched by its \
-             embedding (--probes), which a face model makes outside of lookalike",
-            path.display()
+            "no face of this gallery is from the image {image}; a new photo has to be searched by \
+             its embedding (--probes), which a face model makes outside of lookalike"
         )));
     }
     faces.into_iter().enumerate().map(|(i, id)| of_face(gallery, id, i as u64)).collect()

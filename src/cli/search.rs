@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// File of probe embeddings, in any format that build reads; - for standard input
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
-    /// Image whose faces are in the gallery already, told by its content
+    /// Image whose faces are in the gallery already, told by its content; - for standard input
     #[arg(long, value_name = "FILE")]
     probe_image: Option<PathBuf>,
     /// Face of the gallery to find more like, by its id
@@ -115,6 +115,11 @@ impl Probe {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.html.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::Usage(
+            "--html writes a file, as the results go to standard output: name one".to_owned(),
+        ));
+    }
     let gallery = open(&args.gallery, args.resident)?;
     let query = query(args)?;
     refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
