@@ -94,8 +94,18 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     assert_eq!(lookalike(["build", "new.gallery"]).status, 2);
     let new = place.path("new.gallery");
     let build = ["build", new.to_str().unwrap(), "--embeddings", faces];
-    for args in [&["--require-images"][..], &["--threads", "0"], &["--memory", "lots"]] {
+    for args in [
+        &["--require-images"][..],
+        &["--threads", "0"],
+        &["--memory", "lots"],
+        &["--code-bytes", "100"],
+    ] {
         assert_eq!(lookalike([&build, args].concat()).status, 2, "{args:?}");
+    }
+    let synth = ["synth", new.to_str().unwrap(), "--profile", "dlib-128", "--faces"];
+    for args in [&["0"][..], &["10", "--subject-sizes", "20"], &["10", "--truth", "50"]] {
+        let ran = lookalike([&synth, args].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
     }
     assert_eq!(lookalike(Vec::<&str>::new()).status, 2);
     assert!(!new.exists());

@@ -87,6 +87,7 @@ impl Failure {
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         use lookalike::SearchError;
+        use lookalike::synth::SynthError;
         let error = error.into();
         let usage = matches!(
             &error,
@@ -100,6 +101,9 @@ impl<E: Into<Error>> From<E> for Failure {
                     | BuildError::NoImages
                     | BuildError::NoSuchFolder { .. }
                     | BuildError::Memory { .. }
+                    | BuildError::CodeBytes { .. }
+            ) | Error::Synth(
+                SynthError::Faces(_) | SynthError::SubjectSizes { .. } | SynthError::Truth { .. }
             )
         );
         if usage { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
