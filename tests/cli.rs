@@ -83,6 +83,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--face", "3"], "cannot be used with"),
         (&["--probe-images", "."], "--probe-manifest"),
         (&["--html", "-"], "--html writes a file"),
+        (&["--probe-manifest", faces, "--probe-images", "nowhere"], "nowhere is not there"),
         (&["--colour"], "unexpected argument"),
     ];
     for (args, message) in cases {
@@ -91,6 +92,13 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         assert!(ran.err.contains(message), "{args:?}: {}", ran.err);
     }
     assert_eq!(lookalike(["search", &path]).status, 2);
+    for what in [["--face", "2"], ["--probe-image", faces]] {
+        for of_a_file in [["--array", "x"], ["--probe-manifest", faces], ["--probe-images", "."]] {
+            let ran = lookalike([&["search", &path][..], &what, &of_a_file].concat());
+            assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{what:?} {of_a_file:?}");
+            assert!(ran.err.contains(of_a_file[0]), "{}", ran.err);
+        }
+    }
     assert_eq!(lookalike(["build", "new.gallery"]).status, 2);
     let new = place.path("new.gallery");
     let build = ["build", new.to_str().unwrap(), "--embeddings", faces];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lookalike::ingest::image::{ImageLimits, load};
 use lookalike::ingest::{Embeddings, Manifest};
-use lookalike::{Embedding, FaceId, Gallery};
+use lookalike::{BuildError, Embedding, FaceId, Gallery};
 
 use super::Failure;
 
@@ -44,6 +44,9 @@ impl ProbeFile {
         manifest: Option<&Path>,
         images: Option<&Path>,
     ) -> Result<Self, Failure> {
+        if let Some(path) = images.filter(|folder| !folder.is_dir()) {
+            return Err(BuildError::NoSuchFolder { path: path.to_owned() }.into());
+        }
         let embeddings = Embeddings::open(path, array)?;
         let manifest = manifest.map(Manifest::open).transpose()?;
         if let Some(manifest) = &manifest

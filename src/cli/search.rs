@@ -21,6 +21,10 @@ const BATCH: usize = 256;
 /// Matches held at a time, about: where answers are long, fewer probes make a batch.
 const MATCHES_HELD: usize = 1 << 20;
 
+/// Probes that are of no file, and so have no array, manifest or folder: where one of them is given,
+/// clap does not ask for what those options require.
+const NO_FILE: [&str; 2] = ["probe_image", "face"];
+
 /// Search a gallery for the faces most like each probe
 ///
 /// Without --min-similarity the nearest faces are shown, which is not to say that they match. With
@@ -41,13 +45,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     face: Option<u64>,
     /// Array, tensor, column or field of the probes' file
-    #[arg(long, value_name = "NAME", requires = "probes")]
+    #[arg(long, value_name = "NAME", requires = "probes", conflicts_with_all = NO_FILE)]
     array: Option<String>,
     /// Table with the image and subject of each probe, in their order
-    #[arg(long, value_name = "FILE", requires = "probes")]
+    #[arg(long, value_name = "FILE", requires = "probes", conflicts_with_all = NO_FILE)]
     probe_manifest: Option<PathBuf>,
     /// Folder that the probe manifest's image paths are relative to
-    #[arg(long, value_name = "DIR", requires = "probe_manifest")]
+    #[arg(long, value_name = "DIR", requires = "probe_manifest", conflicts_with_all = NO_FILE)]
     probe_images: Option<PathBuf>,
     /// Name of the face model that made the probes; a gallery of another named model refuses them
     #[arg(long, value_name = "NAME")]
