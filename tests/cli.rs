@@ -82,6 +82,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--format", "xml"], "table"),
         (&["--face", "3"], "cannot be used with"),
         (&["--probe-images", "."], "--probe-manifest"),
+        (&["--model", ""], "must not be blank"),
+        (&["--model", " \t"], "must not be blank"),
         (&["--html", "-"], "--html writes a file"),
         (&["--probe-manifest", faces, "--probe-images", "nowhere"], "nowhere is not there"),
         (&["--colour"], "unexpected argument"),
@@ -107,6 +109,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         &["--threads", "0"],
         &["--memory", "lots"],
         &["--code-bytes", "100"],
+        &["--model", ""],
+        &["--model", "  "],
     ] {
         assert_eq!(lookalike([&build, args].concat()).status, 2, "{args:?}");
     }

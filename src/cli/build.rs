@@ -7,7 +7,10 @@ use lookalike::graph::GraphParams;
 use lookalike::{Build, Builder, VectorType, gallery::IngestCounts};
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, parse_bytes, parse_threads, refuse_two_stdin};
+use super::{
+    Failure, cancel_on_interrupt, grouped, parse_bytes, parse_model, parse_threads,
+    refuse_two_stdin,
+};
 
 /// Build a gallery from embeddings, a manifest and images
 ///
@@ -40,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
     /// Name of the face model; probes of another named model are refused
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: Option<String>,
     /// Bytes of a face's code: 64, 128, 192 or 256; more say more of a face and take more memory
     #[arg(long, value_name = "N", default_value_t = 64)]

@@ -194,6 +194,14 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no number of bytes; write 512M, 2G or 1073741824"))
 }
 
+/// The name of a face model. A blank one would keep no two models apart.
+fn parse_model(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("must not be blank; leave it out where the model has no name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A number of faces or the like, at least 1.
 fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -12,8 +12,8 @@ use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
-    Failure, cancel_on_interrupt, grouped, open, parse_positive, parse_share, parse_threads,
-    refuse_two_stdin, with_threads,
+    Failure, cancel_on_interrupt, grouped, open, parse_model, parse_positive, parse_share,
+    parse_threads, refuse_two_stdin, with_threads,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", requires = "probe_manifest", conflicts_with_all = NO_FILE)]
     probe_images: Option<PathBuf>,
     /// Name of the face model that made the probes; a gallery of another named model refuses them
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: Option<String>,
     /// Faces (or subjects) to return at most for each probe
     #[arg(short, value_name = "N", value_parser = parse_positive)]
