@@ -364,6 +364,27 @@ fn a_full_disk_is_a_failure_to_write_the_results() {
     assert!(ran.err.contains("cannot write the results"), "{}", ran.err);
 }
 
+/// A shell that limits the memory that may be mapped leaves no room for the stacks of many threads.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_cannot_be_started_are_told_before_anything_is_printed() {
+    let (place, _, path) = place();
+    let (faces, new) = (place.path("faces.npy"), place.path("new.gallery"));
+    let search = ["search", &path, "--face", "2"];
+    let build = ["build", new.to_str().unwrap(), "--embeddings", faces.to_str().unwrap()];
+    for args in [search, build] {
+        let ran: Ran = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 600000 && exec \"$@\" --threads 1024", "sh"])
+            .arg(env!("CARGO_BIN_EXE_lookalike"))
+            .args(args)
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{}", ran.err);
+        assert!(ran.err.starts_with("lookalike: cannot start 1024 threads"), "{}", ran.err);
+    }
+}
+
 #[test]
 fn show_says_what_a_gallery_is() {
     let (_place, _, path) = place();

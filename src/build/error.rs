@@ -122,8 +122,13 @@ pub enum BuildError {
     #[error("cannot measure the gallery: {0}")]
     Measure(SearchError),
     /// The threads could not be started.
-    #[error("cannot start threads: {0}")]
-    Threads(String),
+    #[error("cannot start {threads} threads: {reason}; ask for fewer (--threads)")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
     /// The cancel flag was raised.
     #[error(
         "cancelled; run the same build again to go on from the last finished step, or delete the folder ending in .building"

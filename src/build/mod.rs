@@ -262,7 +262,7 @@ impl Build {
             Some(threads) => rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
-                .map_err(|e| BuildError::Threads(e.to_string()))?
+                .map_err(|e| BuildError::Threads { threads, reason: e.to_string() })?
                 .install(run),
         }
     }

@@ -167,13 +167,12 @@ fn open(gallery: &Path, resident: bool) -> Result<Gallery, GalleryError> {
     if resident { Gallery::open_resident(gallery) } else { Gallery::open(gallery) }
 }
 
-/// Runs `work` on a pool of this many threads, or of as many as there are cores.
-fn with_threads<R: Send>(
-    threads: Option<usize>,
-    work: impl FnOnce() -> R + Send,
-) -> Result<R, Failure> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
-    Ok(pool.map_err(Failure::failed)?.install(work))
+/// A pool of this many threads, or of as many as there are cores.
+fn thread_pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Failure> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().map_err(|error| {
+        let number = threads.map(|threads| format!("{threads} ")).unwrap_or_default();
+        Failure::Failed(format!("cannot start {number}threads: {error}; ask for fewer (--threads)"))
+    })
 }
 
 /// A number of bytes such as `512M`, `2G` or `1073741824`.

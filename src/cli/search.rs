@@ -13,7 +13,7 @@ use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
     Failure, cancel_on_interrupt, grouped, open, parse_model, parse_positive, parse_share,
-    parse_threads, refuse_two_stdin, with_threads,
+    parse_threads, refuse_two_stdin, thread_pool,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -147,8 +147,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     // Only now: reading standard input has to end at the first Ctrl-C.
     let query = query.cancel(cancel_on_interrupt());
-    // What is wrong with the query is said before anything is printed.
+    // What is wrong with the query, or the threads, is said before anything is printed.
     gallery.search_batch(&[], &query)?;
+    let pool = thread_pool(args.threads)?;
     let head = head(args, &gallery);
     let mut sheet =
         args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;
@@ -165,7 +166,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             break;
         }
         let mut longest = 1;
-        for (probe, matches) in with_threads(args.threads, || answer(&gallery, &query, batch))?? {
+        for (probe, matches) in pool.install(|| answer(&gallery, &query, batch))? {
             let answer = fill(probe, matches, sheet.is_some())?;
             failed |= answer.error.is_some();
             longest = longest.max(answer.found.len());
