@@ -212,28 +212,29 @@ fn what_was_rejected_stands_in_nobodys_way() {
 fn a_face_without_a_usable_image_stays_unless_images_are_required() {
     let text = "image,box_left,box_top,box_right,box_bottom\n\
         a.jpg,10,10,90,90\nmissing.jpg,,,,\nbroken.jpg,,,,\na.jpg,500,500,600,600\n,,,,\n\
-        ../a.jpg,,,,\nb.jpg,,,,\n";
-    let rows = Random(49).vectors(7, 8);
+        ../a.jpg,,,,\nb.jpg,,,,\na.jpg,0,0,5000,5000\n";
+    let rows = Random(49).vectors(8, 8);
     let place = with_images(&rows, text);
     let whole = fs::read(sample("images/00003.jpg")).unwrap();
     fs::write(place.path("images/broken.jpg"), &whole[..whole.len() / 3]).unwrap();
     let build = place.build().images(place.path("images"));
     let counts = run(&build).unwrap();
-    assert_eq!((counts.enrolled, counts.rejected, counts.warned), (7, 0, 5));
+    assert_eq!((counts.enrolled, counts.rejected, counts.warned), (8, 0, 6));
     assert_eq!(counts.thumbnails, 2);
     let gallery = place.open();
     let pictured: Vec<bool> =
-        (0..7).map(|id| gallery.thumbnail(FaceId(id)).unwrap().is_some()).collect();
-    assert_eq!(pictured, [true, false, false, false, false, false, true]);
+        (0..8).map(|id| gallery.thumbnail(FaceId(id)).unwrap().is_some()).collect();
+    assert_eq!(pictured, [true, false, false, false, false, false, true, false]);
     assert!(gallery.thumbnail(FaceId(0)).unwrap().unwrap().starts_with(&[0xff, 0xd8]));
     let rejects = place.rejects();
     assert!(rejects.iter().all(|line| line.contains(",warning,")), "{rejects:?}");
     assert_eq!(rejects[0], "1,missing.jpg,warning,there is no such file");
     assert!(rejects[1].starts_with("2,broken.jpg,warning,"), "{}", rejects[1]);
     assert!(rejects[2].contains("lies outside the image of 160 x 160"), "{}", rejects[2]);
+    assert!(rejects[5].contains("most of the box 0, 0 to 5000, 5000"), "{}", rejects[5]);
 
     let counts = run(&build.require_images(true).replace(true)).unwrap();
-    assert_eq!((counts.enrolled, counts.rejected, counts.warned), (2, 5, 0));
+    assert_eq!((counts.enrolled, counts.rejected, counts.warned), (2, 6, 0));
     assert_eq!(face_ids(&place.open()), [0, 6]);
 }
 

@@ -49,6 +49,19 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// Whether less than half of the box's area is in the image: such a box is of another image, or
+    /// of this one before it was made smaller.
+    pub(crate) fn is_mostly_outside(&self, width: u32, height: u32) -> bool {
+        let [left, top, right, bottom] =
+            [self.left, self.top, self.right, self.bottom].map(f64::from);
+        let (full_width, full_height) = (f64::from(width), f64::from(height));
+        let inside = (right.clamp(0.0, full_width) - left.clamp(0.0, full_width))
+            * (bottom.clamp(0.0, full_height) - top.clamp(0.0, full_height));
+        inside * 2.0 < (right - left) * (bottom - top)
+    }
+}
+
 /// A rectangle of whole pixels inside an image, never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -109,6 +122,22 @@ mod tests {
             bounds(0.0, 0.0, f32::INFINITY, 5.0),
         ] {
             assert_eq!(outside.region(0.25, 10, 10), None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_box_may_be_outside() {
+        for (face, mostly_outside) in [
+            (bounds(0.0, 0.0, 160.0, 160.0), false),
+            (bounds(-80.0, 0.0, 80.0, 100.0), false),
+            (bounds(-81.0, 0.0, 79.0, 100.0), true),
+            (bounds(-30.0, -30.0, 70.0, 70.0), true),
+            (bounds(-20.0, -20.0, 80.0, 80.0), false),
+            (bounds(0.0, 0.0, 5000.0, 5000.0), true),
+            (bounds(-1e30, -1e30, 1e30, 1e30), true),
+            (bounds(200.0, 0.0, 300.0, 100.0), true),
+        ] {
+            assert_eq!(face.is_mostly_outside(160, 160), mostly_outside, "{face}");
         }
     }
 

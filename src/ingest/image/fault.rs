@@ -59,6 +59,16 @@ pub enum ImageFault {
     /// The decoder found the bytes broken or cut short.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// Less than half of the face's box is in the image.
+    #[error("most of the box {bounds} lies outside the image of {width} x {height}")]
+    BoxMostlyOutside {
+        /// The box as given.
+        bounds: Bounds,
+        /// Pixels in a row of the upright image.
+        width: u32,
+        /// Rows of the upright image.
+        height: u32,
+    },
     /// The face's box is empty or has no part of the image in it.
     #[error("the box {bounds} lies outside the image of {width} x {height}")]
     BoxOutside {

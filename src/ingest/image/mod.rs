@@ -63,7 +63,8 @@ pub struct Photo {
 ///
 /// A path that is absolute or leads out of `root` is refused, as manifests may come from strangers;
 /// symbolic links inside the folder are followed, as the folder is the user's own. A box partly
-/// outside the image is clamped. Transparent parts are laid on white; colour profiles are not
+/// outside the image is clamped; with less than half of it inside, it counts as one of something
+/// else. Transparent parts are laid on white; colour profiles are not
 /// applied. A decoder that panics gives [`ImageFault::Damaged`] (the process's panic hook still
 /// hears of it).
 pub fn load(root: &Path, image: &str, bounds: Option<&Bounds>, limits: &ImageLimits) -> Photo {

@@ -263,6 +263,14 @@ fn a_box_outside_is_told_with_both_figures() {
     let face = Bounds { left: 200.0, top: 10.0, right: 240.0, bottom: 60.0 };
     let fault = load_bytes(&bytes, Some(face)).fault.unwrap();
     assert_eq!(fault.to_string(), "the box 200, 10 to 240, 60 lies outside the image of 160 x 320");
+    let face = Bounds { left: 0.0, top: 0.0, right: 5000.0, bottom: 5000.0 };
+    let fault = load_bytes(&bytes, Some(face)).fault.unwrap();
+    assert_eq!(
+        fault.to_string(),
+        "most of the box 0, 0 to 5000, 5000 lies outside the image of 160 x 320"
+    );
+    let face = Bounds { left: -50.0, top: 0.0, right: 50.0, bottom: 60.0 };
+    assert!(load_bytes(&bytes, Some(face)).fault.is_none());
 }
 
 #[test]

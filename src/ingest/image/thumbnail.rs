@@ -132,10 +132,14 @@ fn region_of(
         true => (height, width),
         false => (width, height),
     };
-    bounds
+    let region = bounds
         .region(MARGIN, upright_width, upright_height)
-        .map(|region| stored(region, orientation, width, height))
-        .ok_or(ImageFault::BoxOutside { bounds, width: upright_width, height: upright_height })
+        .ok_or(ImageFault::BoxOutside { bounds, width: upright_width, height: upright_height })?;
+    if bounds.is_mostly_outside(upright_width, upright_height) {
+        let (width, height) = (upright_width, upright_height);
+        return Err(ImageFault::BoxMostlyOutside { bounds, width, height });
+    }
+    Ok(stored(region, orientation, width, height))
 }
 
 /// Maps a region of the upright image into the stored image of `width` x `height`.
@@ -234,7 +238,9 @@ mod tests {
                     crop.apply_orientation(orientation);
                     prop_assert_eq!(crop, expected);
                 }
-                Err(_) => prop_assert!(x >= upright.width() || y >= upright.height()),
+                Err(_) => {
+                    prop_assert!(bounds.is_mostly_outside(upright.width(), upright.height()));
+                }
             }
         }
     }
