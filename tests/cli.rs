@@ -290,6 +290,16 @@ fn a_table_says_whether_there_was_a_threshold() {
     assert!(first(&["-k", "3"]).starts_with("no threshold: nearest faces, not matches"));
     let with = first(&["--min-similarity", "0.5"]);
     assert!(with.starts_with("matches at similarity >= 0.5"), "{with}");
+    let filters = ["--where", "number > 5", "--where", "source = 'archive.example'"];
+    let told = "40 faces, where number > 5 and source = 'archive.example')";
+    for args in [&["-k", "3"][..], &["--min-similarity", "0.5"]] {
+        let with = first(&[args, &filters].concat());
+        assert!(with.ends_with(told), "{with}");
+    }
+    let page = _place.path("sheet.html");
+    first(&[&filters[..], &["--html", page.to_str().unwrap()]].concat());
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("where number &gt; 5 and source = 'archive.example'"), "{page}");
     let all = search(&path, &probe, &["--min-similarity", "-1", "--format", "json"]);
     assert_eq!(json_lines(&all.out)[0]["matches"].as_array().unwrap().len(), 40);
     let none = search(&path, &probe, &["--min-similarity", "1", "--where", "number > 5"]);

@@ -12,7 +12,7 @@ use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
-    Failure, cancel_on_interrupt, grouped, open, parse_model, parse_positive, parse_share,
+    Failure, cancel_on_interrupt, grouped, open, parse_model, parse_positive, plain, parse_share,
     parse_threads, refuse_two_stdin, thread_pool,
 };
 
@@ -225,15 +225,18 @@ fn query(args: &Args) -> Result<Query, Failure> {
 
 /// The line over a table: what the answers are, and are not.
 fn head(args: &Args, gallery: &Gallery) -> String {
-    let faces = grouped(gallery.len());
+    let mut faces = format!("{} faces", grouped(gallery.len()));
+    if !args.filters.is_empty() {
+        faces = format!("{faces}, where {}", plain(&args.filters.join(" and ")));
+    }
     match (args.min_similarity, args.k) {
         (None, k) => format!(
-            "no threshold: nearest faces, not matches (k = {}, {faces} faces)",
+            "no threshold: nearest faces, not matches (k = {}, {faces})",
             k.unwrap_or(DEFAULT_TOP)
         ),
-        (Some(threshold), None) => format!("matches at similarity >= {threshold} ({faces} faces)"),
+        (Some(threshold), None) => format!("matches at similarity >= {threshold} ({faces})"),
         (Some(threshold), Some(k)) => {
-            format!("at most {k} matches at similarity >= {threshold} ({faces} faces)")
+            format!("at most {k} matches at similarity >= {threshold} ({faces})")
         }
     }
 }

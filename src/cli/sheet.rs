@@ -187,6 +187,7 @@ fn card(rank: u64, found: &SheetMatch) -> Markup {
                 }
                 @if let Some(source) = &found.source { p.source { (source) } }
                 @if let Some(image) = &found.image { p.file { (image) } }
+                @if found.subject.is_some() { p.face { "face " (found.face_id) } }
             }
         }
     }
@@ -321,6 +322,9 @@ mod tests {
             "value 5 is NaN",
             "Face 0, no picture",
             "3 probes, 2 faces shown",
+            // Beside the subject, and in the place of one.
+            "<p class=\"face\">face 17</p>",
+            "<p class=\"subject\">face 0</p>",
         ] {
             assert!(html.contains(words), "{words}");
         }
