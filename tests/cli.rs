@@ -76,6 +76,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--min-similarity", "-2"], "outside [-1, 1]"),
         (&["--min-similarity", "NaN"], "outside [-1, 1]"),
         (&["--where", "subject"], "COLUMN OP VALUE"),
+        (&["--where", "number=1 and number=2"], "repeat --where"),
+        (&["--where", "number=1 AND number=2"], "repeat --where"),
         (&["--where", "colour = red"], "no such column"),
         (&["--where", "number = many"], "is no int"),
         (&["--group-by", "source"], "subject"),

@@ -8,12 +8,13 @@ use lookalike::gallery::VectorType;
 use lookalike::ingest::{Embeddings, IdTable, Manifest};
 use lookalike::kernels::Kernels;
 use lookalike::search::DEFAULT_TOP;
-use lookalike::{Embedding, Filter, Gallery, Query, SearchError};
+use lookalike::{Embedding, Gallery, Query, SearchError};
 use serde::Serialize;
 
 use super::bars::Bars;
 use super::{
-    Failure, cancel_on_interrupt, grouped, open, parse_positive, parse_share, parse_threads,
+    Failure, cancel_on_interrupt, grouped, open, parse_filter, parse_positive, parse_share,
+    parse_threads,
 };
 
 /// Measure recall, hit rate and speed with probes whose answers are known
@@ -52,7 +53,8 @@ pub(crate) struct Args {
     /// Faces to return for each probe
     #[arg(short, value_name = "N", value_parser = parse_positive, default_value_t = DEFAULT_TOP)]
     k: usize,
-    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and
+    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and. A
+    /// face whose value is not known passes no filter, != included
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
     /// Read codes and graph into memory first, in huge pages where the system has them
@@ -85,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let files = TruthFiles::of(args)?;
     let mut query = Query::new().top(args.k).cancel(cancel_on_interrupt());
     for filter in &args.filters {
-        query = query.filter(filter.parse::<Filter>()?);
+        query = query.filter(parse_filter(filter)?);
     }
     let gallery = open(&args.gallery, args.resident)?;
     let probes = read_probes(&args.probes, args.array.as_deref(), gallery.dims())?;

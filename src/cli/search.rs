@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
 use lookalike::search::{Counters, DEFAULT_TOP};
-use lookalike::{Embedding, FaceId, Filter, Gallery, Matches, Query, SearchError};
+use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
 
 use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::{
-    Failure, cancel_on_interrupt, grouped, open, parse_model, parse_positive, plain, parse_share,
-    parse_threads, refuse_two_stdin, thread_pool,
+    Failure, cancel_on_interrupt, grouped, open, parse_filter, parse_model, parse_positive,
+    parse_share, parse_threads, plain, refuse_two_stdin, thread_pool,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -75,7 +75,8 @@ pub(crate) struct Args {
     /// Score every face by its vector, which misses nothing
     #[arg(long, group = "plan")]
     exhaustive: bool,
-    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and
+    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and. A
+    /// face whose value is not known passes no filter, != included
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
     /// Return the best face of each subject
@@ -218,7 +219,7 @@ fn query(args: &Args) -> Result<Query, Failure> {
         query = query.model(model);
     }
     for filter in &args.filters {
-        query = query.filter(filter.parse::<Filter>()?);
+        query = query.filter(parse_filter(filter)?);
     }
     Ok(query)
 }
