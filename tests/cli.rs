@@ -452,5 +452,6 @@ fn control_characters_do_not_reach_the_terminal() {
     assert!(!control(&ran.out), "{:?}", ran.out);
     fs::write(place.gallery().join("\u{1b}[2Jstranger"), "").unwrap();
     let ran = lookalike(["verify", &path]);
-    assert!(ran.out.contains("stranger") && !control(&ran.out), "{:?}", ran.out);
+    assert!(ran.out.contains("stranger does not belong to the gallery"), "{:?}", ran.out);
+    assert!(!ran.out.contains("damaged") && !control(&ran.out), "{:?}", ran.out);
 }

@@ -55,6 +55,14 @@ pub enum GalleryError {
         /// What was found.
         reason: String,
     },
+    /// A file or folder that is none of the gallery's.
+    #[error(
+        "{path} does not belong to the gallery: gallery.json does not name it. Move it elsewhere or remove it"
+    )]
+    Stranger {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// There is no face of that id, key or slot.
     #[error("no face {face} in this gallery")]
     NoSuchFace {

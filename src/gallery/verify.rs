@@ -142,8 +142,7 @@ fn check_strangers(
             let entry = entry.map_err(|source| GalleryError::io("read", &folder, source))?;
             let path = entry.path();
             if !known.contains(&path) {
-                let reason = "gallery.json does not name it".to_owned();
-                verified.faults.push(GalleryError::damaged(&path, reason));
+                verified.faults.push(GalleryError::Stranger { path });
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
             }
