@@ -35,8 +35,11 @@ fn what_is_no_gallery_is_never_replaced() {
     let (place, _) = place();
     fs::create_dir(place.gallery()).unwrap();
     fs::write(place.gallery().join("letters.txt"), "dear").unwrap();
-    let error = run(&place.build().replace(true)).unwrap_err();
-    assert!(matches!(error, BuildError::NotAGallery { .. }));
+    for replace in [false, true] {
+        let error = run(&place.build().replace(replace)).unwrap_err();
+        assert!(matches!(error, BuildError::NotAGallery { .. }));
+        assert!(!error.to_string().contains("--replace"));
+    }
     assert_eq!(fs::read_to_string(place.gallery().join("letters.txt")).unwrap(), "dear");
     fs::remove_dir_all(place.gallery()).unwrap();
     fs::write(place.gallery(), "a file").unwrap();

@@ -11,15 +11,15 @@ use crate::ingest::{Cancelled, EmbeddingsError, ManifestError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// There is something in the gallery's place.
+    /// There is a gallery in the place already.
     #[error("{path} exists; give another place, or replace it (--replace)")]
     Exists {
         /// The place.
         path: PathBuf,
     },
-    /// What is to be replaced is no gallery.
+    /// In the gallery's place is something that is no gallery.
     #[error(
-        "{path} is no gallery (it has no gallery.json), so it is not replaced; give another place or remove it"
+        "{path} exists and is no gallery (it has no gallery.json), so it is never replaced; give another place or remove it"
     )]
     NotAGallery {
         /// The place.

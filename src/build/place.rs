@@ -68,11 +68,12 @@ impl Place {
     ) -> Result<Self, BuildError> {
         let mut gallery = build.gallery.clone();
         if fs::symlink_metadata(&gallery).is_ok() {
-            if !build.replace {
-                return Err(BuildError::Exists { path: gallery });
-            }
+            // First, since replacing it must not be offered where it would be refused.
             if !is_gallery(&gallery) {
                 return Err(BuildError::NotAGallery { path: gallery });
+            }
+            if !build.replace {
+                return Err(BuildError::Exists { path: gallery });
             }
             // Through a symbolic link, what it leads to is replaced, not the link.
             gallery = fs::canonicalize(&gallery)
