@@ -79,6 +79,18 @@ fn replacing_swaps_and_a_failed_replacement_keeps_the_old() {
 }
 
 #[test]
+fn a_replacement_without_a_face_says_why_the_first_was_rejected() {
+    let (place, mut rows) = place();
+    place.built();
+    rows.iter_mut().for_each(|row| row[3] = f32::NAN);
+    common::write_npy(&place.path("faces.npy"), &rows);
+    let error = run(&place.build().replace(true)).unwrap_err();
+    assert!(matches!(error, BuildError::NothingEnrolled { rejected: 150, .. }));
+    assert!(error.to_string().contains("150 rejected; the first: value 3 is NaN"), "{error}");
+    assert_eq!(place.open().len(), 150);
+}
+
+#[test]
 fn only_the_owner_may_read() {
     let (place, _) = place();
     place.built();

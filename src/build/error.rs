@@ -94,10 +94,15 @@ pub enum BuildError {
         least: u64,
     },
     /// Nothing was enrolled, and a gallery would have been replaced by it.
-    #[error("no face was enrolled ({rejected} rejected), so the gallery that is there stays")]
+    #[error(
+        "no face was enrolled ({rejected} rejected{}), so the gallery that is there stays",
+        first.as_ref().map(|reason| format!("; the first: {reason}")).unwrap_or_default()
+    )]
     NothingEnrolled {
         /// Faces rejected.
         rejected: u64,
+        /// Why the first was, where there was one.
+        first: Option<String>,
     },
     /// A face was rejected in a strict build.
     #[error("{}{file}: {reason} (a strict build ends at the first rejected face)", row.map(|row| format!("row {row}, ")).unwrap_or_default())]

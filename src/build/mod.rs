@@ -32,6 +32,7 @@ use crate::gallery::segment::{BinaryFile, Vectors};
 use crate::gallery::write::sync_dir;
 use crate::gallery::{Catalogue, GalleryError, IngestCounts, SegmentInfo, VectorType, catalogue};
 use crate::graph::{Graph, GraphParams};
+use crate::ingest::rejects::first_rejected;
 use crate::{Cancel, Progress};
 
 mod cells;
@@ -311,8 +312,11 @@ impl Build {
             }
         };
         if ingested.counts.enrolled == 0 && is_gallery(&self.gallery) {
+            // The table goes with the folder: what it says first is all that is left to say why.
+            let first = first_rejected(&place.folder().join(REJECTS));
             place.clear();
-            return Err(BuildError::NothingEnrolled { rejected: ingested.counts.rejected });
+            let rejected = ingested.counts.rejected;
+            return Err(BuildError::NothingEnrolled { rejected, first });
         }
         if way != "build" && !ingested.rows_are_places {
             return Err(BuildError::OtherIndex { faces: ingested.counts.enrolled });

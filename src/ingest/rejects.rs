@@ -98,6 +98,14 @@ impl<W: Write> Rejects<W> {
     }
 }
 
+/// The reason of the first rejection in the table at `path`, if there is one that can be read.
+pub(crate) fn first_rejected(path: &Path) -> Option<String> {
+    let mut table = csv::Reader::from_path(path).ok()?;
+    let mut records = table.records().map_while(Result::ok);
+    let first = records.find(|record| record.get(2) == Some(Severity::Rejected.word()))?;
+    first.get(3).map(str::to_owned)
+}
+
 /// A spreadsheet would run a cell that begins like a formula, and file names come from strangers.
 fn guarded(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
