@@ -146,6 +146,9 @@ fn what_fails_ends_with_1_and_a_message_that_names_it() {
     let ran = search(&path, &wide, &[]);
     assert_eq!((ran.status, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("9 dimensions") && ran.err.contains('8'), "{}", ran.err);
+    let ran = search(&path, &npy_bytes(&[], DIMS), &[]);
+    assert_eq!((ran.status, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("has no probes"), "{}", ran.err);
     let page = place.path("sheet.html");
     let ran = search(&path, &probe, &["--model", "other", "--html", page.to_str().unwrap()]);
     assert_eq!((ran.status, ran.out.as_str()), (1, ""));

@@ -48,6 +48,9 @@ impl ProbeFile {
             return Err(BuildError::NoSuchFolder { path: path.to_owned() }.into());
         }
         let embeddings = Embeddings::open(path, array)?;
+        if embeddings.rows() == 0 {
+            return Err(Failure::Failed(format!("{} has no probes", path.display())));
+        }
         let manifest = manifest.map(Manifest::open).transpose()?;
         if let Some(manifest) = &manifest
             && manifest.lines() != embeddings.rows()
