@@ -116,6 +116,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     ] {
         assert_eq!(lookalike([&build, args].concat()).status, 2, "{args:?}");
     }
+    let deep = place.path("folder/that/is/not/there/g");
+    let ran = lookalike(["build", deep.to_str().unwrap(), "--embeddings", faces]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("folder/that/is/not/there is not there"), "{}", ran.err);
+    assert!(!place.path("folder").exists());
     let synth = ["synth", new.to_str().unwrap(), "--profile", "dlib-128", "--faces"];
     for args in [&["0"][..], &["10", "--subject-sizes", "20"], &["10", "--truth", "50"]] {
         let ran = lookalike([&synth, args].concat());

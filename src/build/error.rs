@@ -17,6 +17,14 @@ pub enum BuildError {
         /// The place.
         path: PathBuf,
     },
+    /// The folder to make the gallery in is not there.
+    #[error("{parent} is not there, or no folder, so {path} cannot be made in it; make it first")]
+    NoParent {
+        /// The gallery's place.
+        path: PathBuf,
+        /// The folder it would be in.
+        parent: PathBuf,
+    },
     /// In the gallery's place is something that is no gallery.
     #[error(
         "{path} exists and is no gallery (it has no gallery.json), so it is never replaced; give another place or remove it"

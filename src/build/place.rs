@@ -79,6 +79,12 @@ impl Place {
             gallery = fs::canonicalize(&gallery)
                 .map_err(|source| BuildError::io("find", &gallery, source))?;
         }
+        // A mistyped path would else become a chain of folders.
+        let parent = gallery.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+            let parent = parent.to_owned();
+            return Err(BuildError::NoParent { path: gallery, parent });
+        }
         let mut folder = gallery.clone().into_os_string();
         folder.push(".building");
         let folder = PathBuf::from(folder);

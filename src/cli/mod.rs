@@ -100,6 +100,7 @@ impl<E: Into<Error>> From<E> for Failure {
                 BuildError::NoImageColumn
                     | BuildError::NoImages
                     | BuildError::NoSuchFolder { .. }
+                    | BuildError::NoParent { .. }
                     | BuildError::Memory { .. }
                     | BuildError::CodeBytes { .. }
             ) | Error::Synth(
