@@ -243,7 +243,10 @@ fn images_that_cannot_be_paired_are_refused_at_once() {
     let place = with_images(&Random(50).vectors(2, 8), "subject\na\nb\n");
     let images = place.path("images");
     let error = run(&place.build().images(&images)).unwrap_err();
-    assert!(matches!(error, BuildError::NoImageColumn));
+    assert!(matches!(error, BuildError::NoImageColumn { like: None }));
+    fs::write(place.path("faces.csv"), "subject,Image\na,a.jpg\nb,b.jpg\n").unwrap();
+    let error = run(&place.build().images(&images)).unwrap_err().to_string();
+    assert!(error.contains("rename its column \"Image\""), "{error}");
     let error = run(&place.build().require_images(true)).unwrap_err();
     assert!(matches!(error, BuildError::NoImages));
     let error = run(&place.build().images(place.path("nowhere"))).unwrap_err();

@@ -179,6 +179,20 @@ fn a_build_reports_on_standard_error_alone() {
     }
     // Progress bars are for terminals.
     assert!(!ran.err.contains('\u{1b}') && !ran.err.contains('\r'), "{}", ran.err);
+    let table = place.path("faces.csv");
+    fs::write(&table, format!("Subject,number\n{}", "anna,1\n".repeat(12))).unwrap();
+    let named = place.path("named.gallery");
+    let ran = lookalike([
+        "build",
+        named.to_str().unwrap(),
+        args[2],
+        args[3],
+        "--manifest",
+        table.to_str().unwrap(),
+    ]);
+    assert_eq!((ran.status, ran.out.as_str()), (0, ""));
+    let remark = "column \"Subject\" is taken for an attribute; rename it \"subject\"";
+    assert!(ran.err.contains(remark) && !ran.err.contains("\"number\""), "{}", ran.err);
     let again = lookalike(args);
     assert_eq!((again.status, again.out.as_str()), (1, ""));
     assert!(again.err.contains("exists") && again.err.contains("--replace"), "{}", again.err);

@@ -60,8 +60,14 @@ pub enum BuildError {
         lines: u64,
     },
     /// A folder of images without a manifest that names them.
-    #[error("a folder of images needs a manifest with a column `image` that says which is whose")]
-    NoImageColumn,
+    #[error(
+        "a folder of images needs a manifest with a column `image` that says which is whose{}",
+        like.as_ref().map(|like| format!("; rename its column {like:?}")).unwrap_or_default()
+    )]
+    NoImageColumn {
+        /// A column of that name but for capitals.
+        like: Option<String>,
+    },
     /// Images are required, but there is no folder to find them in.
     #[error("to require images, say in which folder they are (--images)")]
     NoImages,

@@ -77,6 +77,12 @@ pub(super) fn ingest(
     progress.begin("read", None);
     let input = Input::open(build)?;
     progress.end();
+    for (name, known) in input.manifest.iter().flat_map(Manifest::misnamed) {
+        progress.note(&format!(
+            "the manifest's column {name:?} is taken for an attribute; rename it {known:?} if it was \
+             meant to be that"
+        ));
+    }
     let rows = input.embeddings.rows();
     let attributes: &[Attribute] = input.manifest.as_ref().map_or(&[], Manifest::attributes);
     let mut enrolment = Enrolment::begin(build, segment, input.embeddings.dims(), attributes)?;
@@ -115,7 +121,11 @@ impl<'b> Input<'b> {
                 return Err(BuildError::NoSuchFolder { path: folder.clone() });
             }
             if !manifest.as_ref().is_some_and(Manifest::has_images) {
-                return Err(BuildError::NoImageColumn);
+                let like = manifest.as_ref().and_then(|manifest| {
+                    let mut misnamed = manifest.misnamed();
+                    misnamed.find(|(_, known)| *known == "image").map(|(name, _)| name.to_owned())
+                });
+                return Err(BuildError::NoImageColumn { like });
             }
         } else if build.require_images {
             return Err(BuildError::NoImages);

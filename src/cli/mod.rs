@@ -97,7 +97,7 @@ impl<E: Into<Error>> From<E> for Failure {
                     | SearchError::BeamZero
                     | SearchError::Filter(_)
             ) | Error::Build(
-                BuildError::NoImageColumn
+                BuildError::NoImageColumn { .. }
                     | BuildError::NoImages
                     | BuildError::NoSuchFolder { .. }
                     | BuildError::NoParent { .. }

@@ -36,6 +36,12 @@ impl Role {
     }
 }
 
+/// The known column that `name` differs from in capitals alone.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let known = TEXTS.into_iter().chain(BOX).chain(["row"]);
+    known.into_iter().find(|known| *known != name && known.eq_ignore_ascii_case(name))
+}
+
 /// The names of columns in order of appearance, each checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {

@@ -106,6 +106,13 @@ impl Manifest {
         &self.layout.attributes
     }
 
+    /// Attributes whose names differ from that of a known column, given beside, in capitals alone:
+    /// most likely they were meant to be it.
+    pub fn misnamed(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let names = self.attributes().iter().map(|attribute| attribute.name.as_str());
+        names.filter_map(|name| Some((name, columns::meant(name)?)))
+    }
+
     /// Whether there is a column `row`.
     pub fn has_row(&self) -> bool {
         self.layout.row.is_some()

@@ -111,6 +111,15 @@ fn without_row_and_image_it_says_so() {
 }
 
 #[test]
+fn capitals_make_an_attribute_and_are_told() {
+    let (_file, manifest) = open("m.csv", "Image,subject,KEY,Box_left,Age,Subject\n").unwrap();
+    assert!(!manifest.has_images() && manifest.has_subjects());
+    let expected =
+        [("Image", "image"), ("KEY", "key"), ("Box_left", "box_left"), ("Subject", "subject")];
+    assert_eq!(manifest.misnamed().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn quotes_hold_commas_and_line_ends() {
     let lines = good("m.csv", "subject,note\n\"a, \"\"b\"\"\",\"one\ntwo\"\n\nc,d");
     assert_eq!(lines[0].subject.as_deref(), Some("a, \"b\""));
