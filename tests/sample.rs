@@ -178,6 +178,37 @@ fn the_demonstration_works_twice() {
 }
 
 #[test]
+fn the_demonstration_replaces_nothing_but_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let refused = |name: &str| {
+        let before = common::files(dir);
+        let ran = lookalike(["demo", dir.to_str().unwrap()]);
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{}", ran.err);
+        assert!(ran.err.contains(name) && ran.err.contains("left as it is"), "{}", ran.err);
+        assert_eq!(common::files(dir), before);
+    };
+    // As many faces as the sample has, and of another's.
+    let faces = common::Place::of(&common::Random(5).vectors(553, 128));
+    let theirs = dir.join("sample.gallery");
+    run(&Build::new(&theirs, faces.path("faces.npy")).model("dlib-128")).unwrap();
+    refused("sample.gallery");
+    assert_eq!(Gallery::open(&theirs).unwrap().len(), 553);
+    fs::remove_dir_all(&theirs).unwrap();
+
+    let table = dir.join("sample/manifest.csv");
+    fs::create_dir(dir.join("sample")).unwrap();
+    let text = fs::read_to_string(sample("manifest.csv")).unwrap();
+    fs::write(&table, text.replacen('0', "1", 1)).unwrap();
+    refused("manifest.csv");
+    fs::remove_file(&table).unwrap();
+
+    let page = dir.join("contact-sheet.html");
+    fs::write(&page, "<title>Contact sheet</title>").unwrap();
+    refused("contact-sheet.html");
+}
+
+#[test]
 fn a_contact_sheet_shows_probes_and_matches() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("sheet.html");

@@ -1,7 +1,7 @@
 //! `lookalike demo`: the whole way on the sample gallery, which is inside the binary.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,13 +17,18 @@ static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/sample");
 
 /// Faces shown for each probe.
 const SHOWN: usize = 5;
+/// The face model of the sample.
+const MODEL: &str = "dlib-128";
+/// The title of the contact sheet.
+const TITLE: &str = "Sample gallery";
 /// Beam of the walk that is compared with the exhaustive search.
 const BEAM: usize = 64;
 
 /// Build the sample gallery, search it and write a contact sheet
 ///
 /// The sample is inside this program: 553 photos of 100 people who do not exist, with real
-/// embeddings, and 120 probes.
+/// embeddings, and 120 probes. What is in the folder already is replaced only where an earlier
+/// demonstration made it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder to work in
@@ -35,12 +40,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let begun = Instant::now();
     let dir = &args.dir;
     let input = dir.join("sample");
-    unpack(&input)?;
     let place = dir.join("sample.gallery");
+    let page = dir.join("contact-sheet.html");
+    // Before anything is written.
+    check_files(&input)?;
+    check_gallery(&place)?;
+    check_page(&page)?;
+    unpack(&input)?;
     let counts = Build::new(&place, input.join("embeddings.npy"))
         .manifest(input.join("manifest.csv"))
         .images(&input)
-        .model("dlib-128")
+        .model(MODEL)
         .replace(true)
         .run(&Bars::default(), &cancel_on_interrupt())?;
     let gallery = Gallery::open(&place)?;
@@ -50,9 +60,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(&input.join("probes.csv")),
         Some(&input),
     )?;
-    let page = dir.join("contact-sheet.html");
     let note = "no threshold: nearest faces, not matches".to_owned();
-    let mut sheet = OpenSheet::create(&page, "Sample gallery", &gallery, None, Some(note))?;
+    let mut sheet = OpenSheet::create(&page, TITLE, &gallery, None, Some(note))?;
     let tally = search(&gallery, probes, &mut sheet)?;
     sheet.finish()?;
     let mut out = io::stdout().lock();
@@ -76,20 +85,84 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     lines.iter().try_for_each(|line| writeln!(out, "{line}")).map_err(Failure::output)
 }
 
+/// Something of the user's is where the demonstration would write.
+fn not_ours(path: &Path) -> Failure {
+    Failure::Failed(format!(
+        "{} is not of the demonstration, so it is left as it is; name another folder, or remove it",
+        path.display()
+    ))
+}
+
+/// The sample and every folder in it.
+fn folders() -> Vec<&'static Dir<'static>> {
+    let mut folders = vec![&SAMPLE];
+    let mut next = 0;
+    while let Some(folder) = folders.get(next) {
+        folders.extend(folder.dirs());
+        next += 1;
+    }
+    folders
+}
+
+/// Refuses a file that bears the name of one of the sample's and is another.
+fn check_files(to: &Path) -> Result<(), Failure> {
+    for file in folders().into_iter().flat_map(Dir::files) {
+        let path = to.join(file.path());
+        let Ok(there) = fs::metadata(&path) else { continue };
+        let same = there.is_file()
+            && there.len() == file.contents().len() as u64
+            && fs::read(&path).is_ok_and(|bytes| bytes == file.contents());
+        if !same {
+            return Err(not_ours(&path));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a gallery that is not of exactly the photos of the sample.
+fn check_gallery(place: &Path) -> Result<(), Failure> {
+    if fs::symlink_metadata(place).is_err() {
+        return Ok(());
+    }
+    let photos: Vec<_> = SAMPLE.get_dir("images").into_iter().flat_map(Dir::files).collect();
+    let same = Gallery::open(place).is_ok_and(|gallery| {
+        let has = |photo: &[u8]| {
+            gallery.faces_of_image(blake3::hash(photo).as_bytes()).is_ok_and(|ids| !ids.is_empty())
+        };
+        gallery.model() == Some(MODEL)
+            && gallery.len() == photos.len() as u64
+            && photos.iter().all(|photo| has(photo.contents()))
+    });
+    if same { Ok(()) } else { Err(not_ours(place)) }
+}
+
+/// Refuses a file that is no contact sheet of the sample gallery; a device may be written to.
+fn check_page(page: &Path) -> Result<(), Failure> {
+    // The title stands near the beginning.
+    const HEAD: u64 = 1 << 12;
+    if !fs::metadata(page).is_ok_and(|there| there.is_file()) {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    fs::File::open(page)
+        .and_then(|file| file.take(HEAD).read_to_end(&mut head))
+        .map_err(|e| Failure::file("read", page, e))?;
+    let title = format!("<title>{TITLE}</title>");
+    let same = String::from_utf8_lossy(&head).contains(&title);
+    if same { Ok(()) } else { Err(not_ours(page)) }
+}
+
 /// Writes the sample's files, where they are not there already.
 fn unpack(to: &Path) -> Result<(), Failure> {
-    let mut folders = vec![&SAMPLE];
-    while let Some(folder) = folders.pop() {
+    for folder in folders() {
         let path = to.join(folder.path());
         fs::create_dir_all(&path).map_err(|e| Failure::file("create", &path, e))?;
         for file in folder.files() {
             let path = to.join(file.path());
-            let there = fs::metadata(&path).is_ok_and(|m| m.len() == file.contents().len() as u64);
-            if !there {
+            if fs::metadata(&path).is_err() {
                 fs::write(&path, file.contents()).map_err(|e| Failure::file("write", &path, e))?;
             }
         }
-        folders.extend(folder.dirs());
     }
     Ok(())
 }
