@@ -112,6 +112,53 @@ fn every_format_of_embeddings_gives_the_same_gallery() {
 }
 
 #[test]
+fn one_file_may_hold_embeddings_and_manifest() {
+    let rows = Random(83).vectors(20, DIMS);
+    let place = Place::new();
+    let lists = || {
+        let lists = rows.iter().map(|row| Some(row.iter().map(|&v| Some(v)).collect::<Vec<_>>()));
+        Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(lists)) as ArrayRef
+    };
+    let number = || Arc::new(Int64Array::from_iter_values(0..20)) as ArrayRef;
+    let subject = || -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..20).map(|i| format!("s{i}"))))
+    };
+    let columns = vec![("faces", lists()), ("subject", subject()), ("number", number())];
+    write_parquet(&place.path("f.parquet"), columns);
+    write_parquet(&place.path("list.parquet"), vec![("subject", subject()), ("other", lists())]);
+    for (name, field) in [("f.jsonl", "embedding"), ("named.jsonl", "vector")] {
+        let line = |(i, row): (usize, &Vec<f32>)| {
+            format!("{{\"{field}\":{row:?},\"subject\":\"s{i}\",\"number\":{i}}}\n")
+        };
+        let text: String = rows.iter().enumerate().map(line).collect();
+        fs::write(place.path(name), text).unwrap();
+    }
+    for (name, array) in [("f.parquet", None), ("f.jsonl", None), ("named.jsonl", Some("vector"))] {
+        let file = place.path(name);
+        let gallery = place.path(&format!("{name}.gallery"));
+        // The same file by another path.
+        let mut build =
+            Build::new(&gallery, &file).manifest(place.folder.path().join(".").join(name));
+        if let Some(array) = array {
+            build = build.array(array);
+        }
+        assert_eq!(run(&build).unwrap().enrolled, 20, "{name}");
+        let gallery = Gallery::open(&gallery).unwrap();
+        let number = Attribute { name: "number".to_owned(), kind: Kind::Int };
+        assert_eq!(gallery.attributes(), [number], "{name}");
+        let face = gallery.face(FaceId(7)).unwrap();
+        assert_eq!(
+            (face.subject.as_deref(), &face.attributes[..]),
+            (Some("s7"), &[Value::Int(7)][..])
+        );
+    }
+    // Of another file, a column of lists is still refused.
+    let build = Build::new(place.gallery(), place.path("f.parquet"));
+    let error = run(&build.manifest(place.path("list.parquet"))).unwrap_err().to_string();
+    assert!(error.contains("\"other\"") && error.contains("leave it out"), "{error}");
+}
+
+#[test]
 fn embeddings_are_read_from_standard_input() {
     let rows = Random(82).vectors(30, DIMS);
     let place = Place::of(&rows);

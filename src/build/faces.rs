@@ -115,7 +115,8 @@ fn limits(build: &Build) -> ImageLimits {
 
 impl<'b> Input<'b> {
     fn open(build: &'b Build) -> Result<Self, BuildError> {
-        let manifest = build.manifest.as_deref().map(Manifest::open).transpose()?;
+        let open = |path| Manifest::open_beside(path, &build.embeddings, build.array.as_deref());
+        let manifest = build.manifest.as_deref().map(open).transpose()?;
         if let Some(folder) = &build.images {
             if !folder.is_dir() {
                 return Err(BuildError::NoSuchFolder { path: folder.clone() });

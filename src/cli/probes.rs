@@ -51,7 +51,8 @@ impl ProbeFile {
         if embeddings.rows() == 0 {
             return Err(Failure::Failed(format!("{} has no probes", path.display())));
         }
-        let manifest = manifest.map(Manifest::open).transpose()?;
+        let open = |manifest| Manifest::open_beside(manifest, path, array);
+        let manifest = manifest.map(open).transpose()?;
         if let Some(manifest) = &manifest
             && manifest.lines() != embeddings.rows()
         {

@@ -19,7 +19,7 @@ use super::rows::{RowWriter, SpooledRows};
 use crate::MAX_DIMS;
 
 /// The field that holds the numbers, unless another is named.
-const FIELD: &str = "embedding";
+pub(in crate::ingest) const FIELD: &str = "embedding";
 /// Bytes of the longest line that is parsed: every number in full, and room for other fields.
 const MAX_LINE: usize = MAX_DIMS * 32;
 

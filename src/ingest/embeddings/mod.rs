@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{EmbeddingsError, RowFault};
 pub use ids::IdTable;
+pub(super) use json_lines::FIELD;
 
 use self::matrix::Matrix;
 use self::rows::SpooledRows;

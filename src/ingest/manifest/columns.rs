@@ -117,6 +117,8 @@ pub(super) struct Layout {
     bounds: [Option<usize>; 4],
     places: Vec<usize>,
     pub(super) attributes: Vec<Attribute>,
+    /// What the embeddings are called, where they are in the same file.
+    pub(super) embeddings: Option<String>,
 }
 
 impl Layout {
@@ -137,6 +139,7 @@ impl Layout {
             places,
             attributes,
             columns,
+            embeddings: None,
         }
     }
 

@@ -22,7 +22,8 @@ use super::{Line, Position, Scan};
 use crate::gallery::{Kind, Value};
 
 /// Reads every line once: which columns there are, what they hold and how many lines there are.
-pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
+/// The field `embeddings` is left out.
+pub(super) fn scan(source: &Source, embeddings: Option<&str>) -> Result<Scan, ManifestError> {
     let path = source.path();
     let mut reader = JsonLines::open(path, source.input()?);
     let mut columns = Columns::default();
@@ -34,6 +35,9 @@ pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
         }
         lines += 1;
         for (name, cell) in text.and_then(object).unwrap_or_default() {
+            if embeddings == Some(&name) {
+                continue;
+            }
             let place = match columns.place(&name) {
                 Some(place) => place,
                 None => {
@@ -116,6 +120,9 @@ impl JsonLines {
             let mut cells = Vec::new();
             cells.resize_with(layout.columns.len(), || Cell::Null);
             for (name, cell) in text.and_then(object)? {
+                if layout.embeddings.as_ref() == Some(&name) {
+                    continue;
+                }
                 let place = layout.columns.place(&name).ok_or_else(|| {
                     format!("the column {name:?} was not there before: the manifest has changed")
                 })?;

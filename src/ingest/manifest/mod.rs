@@ -38,6 +38,8 @@ use columns::Layout;
 pub use error::{LineFault, ManifestError, Position};
 use source::{Format, Source};
 
+use super::embeddings::FIELD;
+
 /// The most columns a manifest may have, known ones included.
 pub const MAX_COLUMNS: usize = 1000;
 
@@ -87,12 +89,35 @@ impl Manifest {
     /// Everything that is wrong with the file as a whole, each with the remedy; see
     /// [`ManifestError`].
     pub fn open(path: &Path) -> Result<Self, ManifestError> {
+        Self::open_without(path, None)
+    }
+
+    /// Opens the manifest at `path` of the embeddings in the file `embeddings`. Where both are the
+    /// same file, the column with the embeddings is none of the manifest's: in JSON lines the field
+    /// `array` (`embedding` without it), in Parquet every column of lists.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_beside(
+        path: &Path,
+        embeddings: &Path,
+        array: Option<&str>,
+    ) -> Result<Self, ManifestError> {
+        let is_same = || {
+            let (manifest, embeddings) = (path.canonicalize(), embeddings.canonicalize());
+            manifest.is_ok_and(|manifest| embeddings.is_ok_and(|other| other == manifest))
+        };
+        Self::open_without(path, is_same().then(|| array.unwrap_or(FIELD)))
+    }
+
+    fn open_without(path: &Path, embeddings: Option<&str>) -> Result<Self, ManifestError> {
         let (source, format) = Source::open(path)?;
-        let Scan { layout, lines } = match format {
+        let Scan { mut layout, lines } = match format {
             Format::Csv => csv::scan(&source),
-            Format::JsonLines => json_lines::scan(&source),
-            Format::Parquet => parquet::scan(&source),
+            Format::JsonLines => json_lines::scan(&source, embeddings),
+            Format::Parquet => parquet::scan(&source, embeddings.is_some()),
         }?;
+        layout.embeddings = embeddings.map(str::to_owned);
         Ok(Self { source, format, layout: Arc::new(layout), lines })
     }
 
@@ -144,7 +169,9 @@ impl Manifest {
             Format::Csv => Reader::Csv(csv::Csv::open(self.path(), input)?.0),
             Format::JsonLines => Reader::JsonLines(json_lines::JsonLines::open(self.path(), input)),
             Format::Parquet => {
-                Reader::Parquet(Box::new(parquet::Parquet::open(self.path(), input)?))
+                let without_lists = self.layout.embeddings.is_some();
+                let parquet = parquet::Parquet::open(self.path(), input, without_lists)?;
+                Reader::Parquet(Box::new(parquet))
             }
         };
         Ok(Lines {

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
@@ -38,8 +39,8 @@ use crate::ingest::embeddings::parquet_limits::{TAIL, check_schema};
 const BATCH: usize = 1024;
 
 /// Reads every row once: that it can be decoded, and whether the unsigned columns fit an i64.
-pub(super) fn scan(source: &Source) -> Result<Scan, ManifestError> {
-    let mut parquet = Parquet::open(source.path(), source.input()?)?;
+pub(super) fn scan(source: &Source, without_lists: bool) -> Result<Scan, ManifestError> {
+    let mut parquet = Parquet::open(source.path(), source.input()?, without_lists)?;
     let fields = parquet.schema.fields().clone();
     let columns = Columns::of(source.path(), fields.iter().map(|f| f.name().as_str()))?;
     let mut kinds = Vec::with_capacity(fields.len());
@@ -77,14 +78,23 @@ pub(super) struct Parquet {
 }
 
 impl Parquet {
-    pub(super) fn open(path: &Path, input: Input) -> Result<Self, ManifestError> {
+    /// `without_lists` leaves out columns of lists, which are refused else.
+    pub(super) fn open(
+        path: &Path,
+        input: Input,
+        without_lists: bool,
+    ) -> Result<Self, ManifestError> {
         match input {
-            Input::File(file) => caught(path, || Self::of(path, file)),
-            Input::Spool(bytes) => caught(path, || Self::of(path, bytes)),
+            Input::File(file) => caught(path, || Self::of(path, file, without_lists)),
+            Input::Spool(bytes) => caught(path, || Self::of(path, bytes, without_lists)),
         }
     }
 
-    fn of<T: ChunkReader + 'static>(path: &Path, from: T) -> Result<Self, ManifestError> {
+    fn of<T: ChunkReader + 'static>(
+        path: &Path,
+        from: T,
+        without_lists: bool,
+    ) -> Result<Self, ManifestError> {
         let failed = |e: ParquetError| damaged(path, &e);
         check_schema(&footer(&from).map_err(failed)?).map_err(|reason| ManifestError::Parquet {
             path: path.to_path_buf(),
@@ -92,18 +102,26 @@ impl Parquet {
         })?;
         let options = ArrowReaderOptions::new();
         let found = ArrowReaderMetadata::load(&from, options.clone()).map_err(failed)?;
-        for field in found.schema().fields() {
-            kind_of(path, field)?;
+        let mut kept = Vec::new();
+        for (place, field) in found.schema().fields().iter().enumerate() {
+            if !(without_lists && is_list(field.data_type())) {
+                kind_of(path, field)?;
+                kept.push(place);
+            }
         }
         let schema = as_views(found.schema());
         let rows = u64::try_from(found.metadata().file_metadata().num_rows()).unwrap_or(0);
-        let wanted = options.with_schema(schema.clone());
+        let projected = schema.project(&kept).map_err(|e| damaged(path, &e))?;
+        let wanted = options.with_schema(schema);
         let metadata =
             ArrowReaderMetadata::try_new(found.metadata().clone(), wanted).map_err(failed)?;
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), kept);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(from, metadata)
+            .with_projection(mask)
             .with_batch_size(BATCH)
             .build()
             .map_err(failed)?;
+        let schema = Arc::new(projected);
         Ok(Self { path: path.to_path_buf(), schema, rows, reader, batch: None, next: 0, before: 0 })
     }
 
@@ -173,6 +191,14 @@ fn plain_type(data_type: &DataType) -> &DataType {
         DataType::Dictionary(_, values) => values,
         other => other,
     }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    use DataType as T;
+    matches!(
+        data_type,
+        T::List(_) | T::LargeList(_) | T::FixedSizeList(..) | T::ListView(_) | T::LargeListView(_)
+    )
 }
 
 /// The kind of a column, refused if it cannot be what its name says.
