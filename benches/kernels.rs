@@ -13,7 +13,7 @@ use criterion::{
 };
 use half::f16;
 use lookalike::kernels::codes::Bits;
-use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, TABLE_BYTES};
+use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, Sought, TABLE_BYTES};
 use lookalike::kernels::{CodeRows, Isa, Kernels};
 
 const FACES: usize = 1 << 20;
@@ -126,7 +126,8 @@ fn sketches(criterion: &mut Criterion) {
                     bencher.iter(|| {
                         slots.clear();
                         let tables = black_box(&tables);
-                        kernels.sketch_scan(some, tables, floor, 0, &mut slots);
+                        let probe = Sought { tables, floor, slots: &mut slots };
+                        kernels.sketch_scan(some, 0, &mut [probe]);
                     });
                 });
             }
@@ -170,7 +171,8 @@ fn floor_passing(blocks: &[u8], tables: &[u8; TABLE_BYTES], percent: usize) -> u
     let floors: Vec<u16> = (0..=2048).collect();
     let too_many = |&floor: &u16| {
         let mut slots = Vec::new();
-        Kernels::best().sketch_scan(blocks, tables, floor, 0, &mut slots);
+        let probe = Sought { tables, floor, slots: &mut slots };
+        Kernels::best().sketch_scan(blocks, 0, &mut [probe]);
         slots.len() > most
     };
     floors.partition_point(too_many) as u16

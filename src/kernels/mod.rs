@@ -146,6 +146,7 @@ fn has_integer_avx512() -> bool {
         && is_x86_feature_detected!("avx512vbmi2")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq")
+        && is_x86_feature_detected!("bmi2")
 }
 
 /// Asks the processor to bring the first `bytes` of a slice into its caches.

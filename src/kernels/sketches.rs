@@ -31,25 +31,30 @@ pub(super) type Block = [u8; BLOCK_BYTES];
 /// Entry of value v of group g at 16 g + v.
 pub(super) type Tables = [u8; TABLE_BYTES];
 /// The scan of one instruction set.
-pub(super) type SketchScan = unsafe fn(&[Block], &Tables, u16, u32, &mut Vec<u32>);
+pub(super) type SketchScan = unsafe fn(&[Block], u32, &mut [Sought<'_>]);
+
+/// A probe whose faces are sought.
+#[derive(Debug)]
+pub struct Sought<'a> {
+    /// What each value of each group adds to a face's score.
+    pub tables: &'a [u8; TABLE_BYTES],
+    /// The least score that passes.
+    pub floor: u16,
+    /// Gets the slots of the faces that pass.
+    pub slots: &'a mut Vec<u32>,
+}
 
 impl Kernels {
-    /// Appends the slot of each face that scores `floor` or more, in the order of the slots. The
-    /// first face of the first block is `first_slot`.
+    /// Appends, for each probe, the slot of each face that scores its floor or more, in the order of
+    /// the slots. The first face of the first block is `first_slot`. Two probes take little longer
+    /// than one and a half.
     ///
     /// A block that is not whole is left out. Places that pad the last block are scored like any
-    /// face: slots beyond the last face are for the caller to drop. The list grows as it fills, by at
+    /// face: slots beyond the last face are for the caller to drop. A list grows as it fills, by at
     /// least a block at a time, and not at all once its capacity suffices.
     #[inline]
-    pub fn sketch_scan(
-        &self,
-        blocks: &[u8],
-        tables: &[u8; TABLE_BYTES],
-        floor: u16,
-        first_slot: u32,
-        slots: &mut Vec<u32>,
-    ) {
+    pub fn sketch_scan(&self, blocks: &[u8], first_slot: u32, probes: &mut [Sought<'_>]) {
         // SAFETY: a `Kernels` exists only after its instruction sets were detected.
-        unsafe { (self.sketch_scan)(blocks.as_chunks().0, tables, floor, first_slot, slots) }
+        unsafe { (self.sketch_scan)(blocks.as_chunks().0, first_slot, probes) }
     }
 }

@@ -16,7 +16,7 @@ use super::selection::Selection;
 use super::stop::Stop;
 use super::walk::{Scored, Scores};
 use crate::gallery::codes::BLOCK_FACES;
-use crate::kernels::sketches::BLOCK_BYTES;
+use crate::kernels::sketches::{BLOCK_BYTES, Sought};
 
 /// Faces of the first stretch, which nothing is known for yet.
 const FIRST_STRETCH: u32 = 32 * BLOCK_FACES;
@@ -92,6 +92,43 @@ impl Sift {
         self.kept.clear();
     }
 
+    /// Readies it for the sketches of a stretch.
+    fn seek<'a>(&'a mut self, coded: &Coded<'a>, sieve: &Sieve) -> Sought<'a> {
+        let (probe, scale) = (coded.probe(), &coded.view().scale);
+        let error = probe.sketch_error(scale);
+        let floor = self.floor - sieve.confidence * error;
+        let floor = floor.max(sieve.at_least - sieve.sure() * error);
+        // A cast takes what is below every score to 0, and what is no number too.
+        let floor = probe.sketch_score(floor, scale).ceil() as u16;
+        self.slots.clear();
+        Sought { tables: probe.tables(), floor, slots: &mut self.slots }
+    }
+
+    /// Asks for the codes of the faces that passed by their sketches, and scores those before.
+    fn take_passing(
+        &mut self,
+        coded: &Coded<'_>,
+        sieve: &Sieve,
+        faces: &Range<u32>,
+        selection: Option<&Selection>,
+    ) {
+        // The last block is padded; and a block may reach beyond the stretch.
+        self.slots.truncate(self.slots.partition_point(|&slot| slot < faces.end));
+        self.slots.drain(..self.slots.partition_point(|&slot| slot < faces.start));
+        if let Some(selection) = selection {
+            self.slots.retain(|slot| selection.contains(*slot));
+        }
+        self.counts.sketches += u64::from(faces.end - faces.start);
+        self.counts.codes += self.slots.len() as u64;
+        self.slots.iter().take(MOST_FETCHED).for_each(|&slot| coded.prefetch(slot));
+        self.score_fetched(coded, sieve);
+        std::mem::swap(&mut self.slots, &mut self.fetched);
+        if self.floor == f32::NEG_INFINITY {
+            // Every face passes until there is a floor: none is worth waiting for one.
+            self.score_fetched(coded, sieve);
+        }
+    }
+
     /// Scores by their codes the faces that were fetched.
     fn score_fetched(&mut self, coded: &Coded<'_>, sieve: &Sieve) {
         coded.score(&self.fetched, &mut self.scored);
@@ -152,8 +189,9 @@ pub(super) fn scan(
             stop.check()?;
             // Whole blocks, so that a block that two stretches share is all that is read twice.
             let to = (from / BLOCK_FACES * BLOCK_FACES).saturating_add(length).min(stretch.end);
-            for (coded, sift) in probes.iter_mut() {
-                sift_faces(coded, sift, sieve, from..to, selection);
+            // Two at a time: the kernel does to the sketches once what both need.
+            for few in probes.chunks_mut(2) {
+                sift_faces(few, sieve, from..to, selection);
             }
             from = to;
             length = STRETCH;
@@ -165,37 +203,30 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Takes the faces of a stretch through sketch and code.
+/// Takes the faces of a stretch through sketch and code, for one probe or two.
 fn sift_faces(
-    coded: &Coded<'_>,
-    sift: &mut Sift,
+    probes: &mut [(Coded<'_>, &mut Sift)],
     sieve: &Sieve,
     faces: Range<u32>,
     selection: Option<&Selection>,
 ) {
-    let (probe, view) = (coded.probe(), coded.view());
     let blocks = faces.start / BLOCK_FACES..faces.end.div_ceil(BLOCK_FACES);
     let bytes = blocks.start as usize * BLOCK_BYTES..blocks.end as usize * BLOCK_BYTES;
-    let sketches = view.sketches.get(bytes).unwrap_or_default();
-    let error = probe.sketch_error(&view.scale);
-    let floor = sift.floor - sieve.confidence * error;
-    let floor = floor.max(sieve.at_least - sieve.sure() * error);
-    // A cast takes what is below every score to 0, and what is no number too.
-    let score = probe.sketch_score(floor, &view.scale).ceil() as u16;
-    sift.slots.clear();
     let first = blocks.start * BLOCK_FACES;
-    coded.kernels().sketch_scan(sketches, probe.tables(), score, first, &mut sift.slots);
-    // The last block is padded; and a block may reach beyond the stretch.
-    sift.slots.retain(|slot| {
-        faces.contains(slot) && selection.is_none_or(|selection| selection.contains(*slot))
-    });
-    sift.counts.sketches += u64::from(faces.end - faces.start);
-    sift.counts.codes += sift.slots.len() as u64;
-    sift.slots.iter().take(MOST_FETCHED).for_each(|&slot| coded.prefetch(slot));
-    sift.score_fetched(coded, sieve);
-    std::mem::swap(&mut sift.slots, &mut sift.fetched);
-    if sift.floor == f32::NEG_INFINITY {
-        // Every face passes until there is a floor: none is worth waiting for one.
-        sift.score_fetched(coded, sieve);
+    match probes {
+        [(coded, sift)] => {
+            let sketches = coded.view().sketches.get(bytes).unwrap_or_default();
+            let probe = sift.seek(coded, sieve);
+            coded.kernels().sketch_scan(sketches, first, &mut [probe]);
+        }
+        [(coded, sift), (other, other_sift)] => {
+            let sketches = coded.view().sketches.get(bytes).unwrap_or_default();
+            let mut pair = [sift.seek(coded, sieve), other_sift.seek(other, sieve)];
+            coded.kernels().sketch_scan(sketches, first, &mut pair);
+        }
+        _ => {}
+    }
+    for (coded, sift) in probes {
+        sift.take_passing(coded, sieve, &faces, selection);
     }
 }

@@ -2,33 +2,28 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BEYOND_SCORES, Block, Tables};
+use super::super::sketches::{BEYOND_SCORES, Block, Sought, Tables};
 
 #[target_feature(enable = "avx2")]
-pub(in super::super) fn scan(
-    blocks: &[Block],
-    tables: &Tables,
-    floor: u16,
-    first_slot: u32,
-    slots: &mut Vec<u32>,
-) {
-    // The comparison is of signed numbers.
-    let below = floor.min(BEYOND_SCORES).cast_signed() - 1;
-    let below = _mm256_set1_epi16(below);
-    let mut first = first_slot;
-    for block in blocks {
-        for half in 0..2 {
-            let scores = score(block, tables, half);
-            let passing = scores.map(|scores| _mm256_cmpgt_epi16(scores, below));
-            // Packing goes by halves of registers; the permutation puts them in order.
-            let packed = _mm256_packs_epi16(passing[0], passing[1]);
-            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-            let mut passing = _mm256_movemask_epi8(packed).cast_unsigned();
-            while passing != 0 {
-                slots.push(first.wrapping_add(passing.trailing_zeros()));
-                passing &= passing - 1;
+pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+    for Sought { tables, floor, slots } in probes {
+        // The comparison is of signed numbers.
+        let below = _mm256_set1_epi16((*floor).min(BEYOND_SCORES).cast_signed() - 1);
+        let mut first = first_slot;
+        for block in blocks {
+            for half in 0..2 {
+                let passing =
+                    score(block, tables, half).map(|scores| _mm256_cmpgt_epi16(scores, below));
+                // Packing goes by halves of registers; the permutation puts them in order.
+                let packed = _mm256_packs_epi16(passing[0], passing[1]);
+                let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+                let mut passing = _mm256_movemask_epi8(packed).cast_unsigned();
+                while passing != 0 {
+                    slots.push(first.wrapping_add(passing.trailing_zeros()));
+                    passing &= passing - 1;
+                }
+                first = first.wrapping_add(32);
             }
-            first = first.wrapping_add(32);
         }
     }
 }

@@ -5,96 +5,106 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BLOCK_FACES, Block, Tables};
+use super::super::sketches::{BLOCK_FACES, Block, Sought, Tables};
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
-pub(in super::super) fn scan(
-    blocks: &[Block],
-    tables: &Tables,
-    floor: u16,
-    first_slot: u32,
-    slots: &mut Vec<u32>,
-) {
-    let floors = _mm512_set1_epi16(floor.cast_signed());
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
+pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+    let (pairs, rest) = probes.as_chunks_mut::<2>();
+    pairs.iter_mut().for_each(|pair| scan_few(blocks, first_slot, pair));
+    rest.as_chunks_mut::<1>().0.iter_mut().for_each(|one| scan_few(blocks, first_slot, one));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
+fn scan_few<const N: usize>(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>; N]) {
+    let floors = probes.each_ref().map(|probe| _mm512_set1_epi16(probe.floor.cast_signed()));
+    let tables = probes.each_ref().map(|probe| probe.tables);
     let mut first = first_slot;
     for block in blocks {
-        for half in <[__m512i; 2]>::from(score(block, tables)) {
-            let passing = _mm512_cmpge_epu16_mask(half, floors);
-            append(passing, first, slots);
-            first = first.wrapping_add(32);
+        let scores = score(block, tables);
+        for ((probe, [even, odd]), floors) in probes.iter_mut().zip(scores).zip(floors) {
+            let even = u64::from(_mm512_cmpge_epu16_mask(even, floors));
+            let odd = u64::from(_mm512_cmpge_epu16_mask(odd, floors));
+            let passing = _pdep_u64(even, EVEN) | _pdep_u64(odd, !EVEN);
+            append(passing, first, probe.slots);
         }
+        first = first.wrapping_add(BLOCK_FACES as u32);
     }
 }
 
-/// Appends those of 32 faces that pass, without a branch on which ones they are. Compressed within
+/// The bits of the even faces.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+
+/// Appends those of 64 faces that pass, without a branch on which ones they are. Compressed within
 /// a register and stored whole: compressing into memory is many times slower on some processors.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
-fn append(passing: __mmask32, first: u32, slots: &mut Vec<u32>) {
-    if slots.capacity() - slots.len() < 32 {
+fn append(passing: __mmask64, first: u32, slots: &mut Vec<u32>) {
+    if slots.capacity() - slots.len() < BLOCK_FACES {
         slots.reserve(BLOCK_FACES);
     }
-    let places = _mm512_maskz_compress_epi16(passing, lanes(|lane| lane));
-    let (low, high) = (_mm512_castsi512_si256(places), _mm512_extracti64x4_epi64::<1>(places));
+    let places = _mm512_maskz_compress_epi8(passing, byte_lanes());
     let first = _mm512_set1_epi32(first.cast_signed());
-    // SAFETY: the list has room for 32 more, of 128 bytes; as many as the mask has bits, at most 32,
-    // have been written when the length is set.
-    unsafe {
-        let end = slots.as_mut_ptr().add(slots.len());
-        _mm512_storeu_si512(end.cast(), _mm512_add_epi32(first, _mm512_cvtepu16_epi32(low)));
-        let high = _mm512_add_epi32(first, _mm512_cvtepu16_epi32(high));
-        _mm512_storeu_si512(end.add(16).cast(), high);
-        slots.set_len(slots.len() + passing.count_ones() as usize);
+    let (count, at) = (passing.count_ones() as usize, slots.len());
+    let store = |slots: &mut Vec<u32>, place: usize, few: __m128i| {
+        let few = _mm512_add_epi32(first, _mm512_cvtepu8_epi32(few));
+        // SAFETY: the list has room for 64 more, and `place` is at most 48: 16 fit behind it.
+        unsafe { _mm512_storeu_si512(slots.as_mut_ptr().add(at + place).cast(), few) };
+    };
+    store(slots, 0, _mm512_castsi512_si128(places));
+    // So many are rare.
+    if count > 16 {
+        store(slots, 16, _mm512_extracti32x4_epi32::<1>(places));
+        store(slots, 32, _mm512_extracti32x4_epi32::<2>(places));
+        store(slots, 48, _mm512_extracti32x4_epi32::<3>(places));
     }
+    // SAFETY: as many as the mask has bits, at most 64, were written behind the old length.
+    unsafe { slots.set_len(at + count) };
 }
 
-/// The scores of the first and the last 32 faces, each 16 bits.
+/// The scores of the even and of the odd faces, each 16 bits, for each of some probes: they share
+/// what is done to the sketches alone.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn score(block: &Block, tables: &Tables) -> (__m512i, __m512i) {
+fn score<const N: usize>(block: &Block, tables: [&Tables; N]) -> [[__m512i; 2]; N] {
     // 16-bit sums of pairs of faces as they lie, and of their upper faces alone.
-    let (mut both, mut upper) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    let (bytes, tables) = (block.as_chunks::<BLOCK_FACES>().0, tables.as_chunks::<16>().0);
-    for (bytes, tables) in bytes.as_chunks::<2>().0.iter().zip(tables.as_chunks::<4>().0) {
-        // SAFETY: arrays of 64 and of 16 bytes.
-        let (bytes, tables) = unsafe {
-            (
-                bytes.each_ref().map(|bytes| _mm512_loadu_si512(bytes.as_ptr().cast())),
-                tables
-                    .each_ref()
-                    .map(|t| _mm512_broadcast_i32x4(_mm_loadu_si128(t.as_ptr().cast()))),
-            )
-        };
-        let pair = |bytes, even, odd| {
-            let upper = _mm512_srli_epi16::<4>(bytes);
-            _mm512_add_epi8(
-                _mm512_permutexvar_epi8(bytes, even),
-                _mm512_permutexvar_epi8(upper, odd),
-            )
-        };
-        let four = _mm512_add_epi8(
-            pair(bytes[0], tables[0], tables[1]),
-            pair(bytes[1], tables[2], tables[3]),
-        );
-        both = _mm512_add_epi16(both, four);
-        upper = _mm512_add_epi16(upper, _mm512_srli_epi16::<8>(four));
+    let mut sums = [[_mm512_setzero_si512(); 2]; N];
+    let bytes = block.as_chunks::<BLOCK_FACES>().0.as_chunks::<2>().0;
+    let tables = tables.map(|tables| tables.as_chunks::<16>().0.as_chunks::<4>().0);
+    for (at, bytes) in bytes.iter().enumerate() {
+        let bytes = bytes.each_ref().map(|bytes| {
+            // SAFETY: an array of 64 bytes.
+            unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+        });
+        let upper = bytes.map(|bytes| _mm512_srli_epi16::<4>(bytes));
+        for ([both, odd], tables) in sums.iter_mut().zip(tables) {
+            let tables = tables[at].each_ref().map(|table| {
+                // SAFETY: an array of 16 bytes.
+                _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+            });
+            let four = _mm512_add_epi8(
+                _mm512_add_epi8(
+                    _mm512_permutexvar_epi8(bytes[0], tables[0]),
+                    _mm512_permutexvar_epi8(upper[0], tables[1]),
+                ),
+                _mm512_add_epi8(
+                    _mm512_permutexvar_epi8(bytes[1], tables[2]),
+                    _mm512_permutexvar_epi8(upper[1], tables[3]),
+                ),
+            );
+            *both = _mm512_add_epi16(*both, four);
+            *odd = _mm512_add_epi16(*odd, _mm512_srli_epi16::<8>(four));
+        }
     }
-    // What the upper faces added to the sums as they lie, taken off again.
-    let lower = _mm512_sub_epi16(both, _mm512_slli_epi16::<8>(upper));
-    (
-        _mm512_permutex2var_epi16(lower, lanes(|lane| lane / 2 + lane % 2 * 32), upper),
-        _mm512_permutex2var_epi16(lower, lanes(|lane| 16 + lane / 2 + lane % 2 * 32), upper),
-    )
+    // What the odd faces added to the sums as they lie, taken off again.
+    sums.map(|[both, odd]| [_mm512_sub_epi16(both, _mm512_slli_epi16::<8>(odd)), odd])
 }
 
-/// A register of 32 numbers that follow from their place; the compiler makes it a constant.
+/// The bytes 0 to 63.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn lanes(of: impl Fn(u16) -> u16) -> __m512i {
-    let mut numbers = [0; 32];
-    for (number, lane) in numbers.iter_mut().zip(0..) {
-        *number = of(lane);
-    }
+fn byte_lanes() -> __m512i {
+    let numbers: [u8; 64] = std::array::from_fn(|lane| lane as u8);
     // SAFETY: an array of 64 bytes.
     unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
 }

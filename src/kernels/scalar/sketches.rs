@@ -1,6 +1,6 @@
 //! The reference kernels of sketches.
 
-use super::super::sketches::{BLOCK_FACES, Block, Tables};
+use super::super::sketches::{BLOCK_FACES, Block, Sought, Tables};
 
 fn scores(block: &Block, tables: &Tables) -> [u16; BLOCK_FACES] {
     let mut scores = [0_u16; BLOCK_FACES];
@@ -15,20 +15,16 @@ fn scores(block: &Block, tables: &Tables) -> [u16; BLOCK_FACES] {
     scores
 }
 
-pub(in super::super) fn scan(
-    blocks: &[Block],
-    tables: &Tables,
-    floor: u16,
-    first_slot: u32,
-    slots: &mut Vec<u32>,
-) {
-    let mut first = first_slot;
-    for block in blocks {
-        for (face, score) in (0..).zip(scores(block, tables)) {
-            if score >= floor {
-                slots.push(first.wrapping_add(face));
+pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+    for Sought { tables, floor, slots } in probes {
+        let mut first = first_slot;
+        for block in blocks {
+            for (face, score) in (0..).zip(scores(block, tables)) {
+                if score >= *floor {
+                    slots.push(first.wrapping_add(face));
+                }
             }
+            first = first.wrapping_add(BLOCK_FACES as u32);
         }
-        first = first.wrapping_add(BLOCK_FACES as u32);
     }
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::super::sketches::{BLOCK_BYTES, BLOCK_FACES, MAX_ENTRY, TABLE_BYTES};
+use super::super::sketches::{BLOCK_BYTES, BLOCK_FACES, MAX_ENTRY, Sought, TABLE_BYTES};
 use super::super::{Isa, Kernels};
 use super::available;
 
@@ -29,7 +29,8 @@ fn found(
     first_slot: u32,
 ) -> Vec<u32> {
     let mut slots = vec![4];
-    kernels.sketch_scan(blocks, tables, floor, first_slot, &mut slots);
+    let slots_of = &mut slots;
+    kernels.sketch_scan(blocks, first_slot, &mut [Sought { tables, floor, slots: slots_of }]);
     assert_eq!(slots.remove(0), 4);
     slots
 }
@@ -76,8 +77,30 @@ fn lists_of_unlike_capacity() {
     for kernels in available() {
         for capacity in [0, 31, 33, 256, 1000] {
             let mut slots = Vec::with_capacity(capacity);
-            kernels.sketch_scan(&blocks, &tables, 0, 0, &mut slots);
+            let probe = Sought { tables: &tables, floor: 0, slots: &mut slots };
+            kernels.sketch_scan(&blocks, 0, &mut [probe]);
             assert!(slots.iter().copied().eq(0..256));
+        }
+    }
+}
+
+#[test]
+fn several_probes_find_what_each_finds_alone() {
+    let blocks = bytes::<{ 5 * BLOCK_BYTES }>(8);
+    for kernels in available() {
+        for count in 0..6 {
+            let tables: Vec<_> =
+                (0..count).map(|seed| bytes::<TABLE_BYTES>(seed).map(|entry| entry % 64)).collect();
+            let floor = |at: usize| 980 + 20 * at as u16;
+            let mut slots = vec![Vec::new(); tables.len()];
+            let probes = tables.iter().zip(&mut slots).enumerate();
+            let mut probes: Vec<_> = probes
+                .map(|(at, (tables, slots))| Sought { tables, floor: floor(at), slots })
+                .collect();
+            kernels.sketch_scan(&blocks, 64, &mut probes);
+            for (at, (tables, slots)) in tables.iter().zip(slots).enumerate() {
+                assert_eq!(slots, found(&kernels, &blocks, tables, floor(at), 64));
+            }
         }
     }
 }
