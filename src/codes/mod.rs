@@ -127,6 +127,17 @@ pub(crate) fn factors(row: &[u8], shape: Shape) -> Factors {
     rest.map_or_else(Factors::default, |&bytes| Factors::from_bytes(bytes))
 }
 
+/// Scale and bias alone, which are all that an estimate takes without its error.
+#[inline]
+pub(crate) fn scale_and_bias(row: &[u8], shape: Shape) -> (f32, f32) {
+    match row.get(shape.bytes()..).and_then(<[u8]>::first_chunk) {
+        Some(&[s0, s1, s2, s3, b0, b1]) => {
+            (f32::from_le_bytes([s0, s1, s2, s3]), f16::from_le_bytes([b0, b1]).to_f32())
+        }
+        None => (0.0, 0.0),
+    }
+}
+
 /// A similarity read off a code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {

@@ -118,12 +118,18 @@ impl CodedProbe {
     /// The similarity of a face, from the sum over dimensions of its level times the probe's.
     #[inline]
     pub(crate) fn estimate(&self, sum_of_levels: i32, factors: Factors) -> Estimate {
-        let along = sum_of_levels.wrapping_mul(2).wrapping_sub(self.idle) as f32;
         let coded = factors.error * self.length;
         Estimate {
-            similarity: self.base + factors.bias + factors.scale * self.step * along,
+            similarity: self.similarity(sum_of_levels, factors.scale, factors.bias),
             error: (coded * coded + self.own_variance).sqrt(),
         }
+    }
+
+    /// The similarity alone.
+    #[inline]
+    pub(crate) fn similarity(&self, sum_of_levels: i32, scale: f32, bias: f32) -> f32 {
+        let along = sum_of_levels.wrapping_mul(2).wrapping_sub(self.idle) as f32;
+        self.base + bias + scale * self.step * along
     }
 
     /// The similarity of a face from its sketch's score.

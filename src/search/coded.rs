@@ -70,7 +70,8 @@ impl Scores for Coded<'_> {
         self.kernels.levels_dot_rows(self.bits, rows, slots, self.probe.levels(), sums);
         similarities.clear();
         let estimates = slots.iter().zip(sums.iter()).map(|(&slot, &sum)| {
-            let estimate = self.probe.estimate(sum, self.factors(slot)).similarity;
+            let (scale, bias) = codes::scale_and_bias(self.row(slot), shape);
+            let estimate = self.probe.similarity(sum, scale, bias);
             // A damaged factor may give NaN, which has no place in an order.
             if sum == NO_SUM || estimate.is_nan() { f32::NEG_INFINITY } else { estimate }
         });
