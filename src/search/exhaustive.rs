@@ -6,6 +6,7 @@ use super::SearchError;
 use super::exact::{Keep, score_all};
 use super::plan::WIDEN;
 use super::query::{Counters, Matches, Plan};
+use super::scratch::Candidate;
 use super::searcher::{Searcher, all_failed};
 use super::similarity::Exact;
 
@@ -29,7 +30,7 @@ impl<'g> Searcher<'g, '_> {
             }
             let [(_, kept)] = probe;
             let candidates = kept.into_candidates();
-            if let Some(found) = self.finish(&candidates, self.saw_all(keep, candidates.len()))? {
+            if let Some(found) = self.finish(&candidates, self.saw_all(keep, &candidates))? {
                 return Ok(Matches { found, counters });
             }
             keep = keep.saturating_mul(WIDEN * WIDEN);
@@ -58,7 +59,7 @@ impl<'g> Searcher<'g, '_> {
                 return self.exhaustive(&exact, counters);
             }
             let candidates = kept.into_candidates();
-            match self.finish(&candidates, self.saw_all(keep, candidates.len()))? {
+            match self.finish(&candidates, self.saw_all(keep, &candidates))? {
                 Some(found) => Ok(Matches { found, counters }),
                 None => self.exhaustive(&exact, counters),
             }
@@ -79,7 +80,9 @@ impl<'g> Searcher<'g, '_> {
     }
 
     /// Whether a pass over all faces kept all that there are to keep.
-    fn saw_all(&self, keep: usize, kept: usize) -> bool {
-        self.wanted == usize::MAX || kept < keep
+    fn saw_all(&self, keep: usize, kept: &[Candidate]) -> bool {
+        let least = self.request.query.at_least.unwrap_or(f32::NEG_INFINITY);
+        let past_threshold = kept.last().is_some_and(|last| last.similarity < least);
+        self.wanted == usize::MAX || kept.len() < keep || past_threshold
     }
 }

@@ -11,7 +11,7 @@ use crate::gallery::attributes::column;
 
 impl<'g> Searcher<'g, '_> {
     /// Turns candidates, best first, into an answer; `None` where more candidates are needed.
-    /// `all` says that there are no more than these.
+    /// `all` says that there are no more than these at or above the threshold.
     pub(super) fn finish(
         &self,
         candidates: &[Candidate],
@@ -19,7 +19,6 @@ impl<'g> Searcher<'g, '_> {
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
-        let past_threshold = candidates.last().is_some_and(|last| last.similarity < least);
         let mut found: Vec<Match<'g>> = Vec::with_capacity(self.wanted.min(candidates.len()));
         let mut subjects = HashMap::new();
         let mut floor = None;
@@ -59,7 +58,7 @@ impl<'g> Searcher<'g, '_> {
             }
         }
         let open = query.by_subject || self.wanted == usize::MAX;
-        if open && found.len() < self.wanted && !all && !past_threshold {
+        if open && found.len() < self.wanted && !all {
             return Ok(None);
         }
         found.sort_unstable_by(|a, b| {

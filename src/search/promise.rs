@@ -37,7 +37,8 @@ pub struct Ladder {
     pub k: usize,
     /// Mates within the exact top k of all probes together.
     pub mates: u64,
-    /// The plans that no other beats in both hit rate and cost, the cheapest first.
+    /// The plans that no other beats in both hit rate and cost, the cheapest first; among them the
+    /// scans of all faces that no other such scan beats.
     pub rungs: Vec<Rung>,
 }
 
@@ -134,8 +135,14 @@ impl Promise {
     /// that was measured does. With a filter only a scan is known to keep it, as it reads all.
     pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool) -> Option<&Rung> {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
-        let whole = |plan| matches!(plan, Plan::Scan { share, .. } if share >= 1.0);
-        let fits = |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || whole(rung.plan));
+        let fits =
+            |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || rung.plan.is_whole_scan());
         ladder.rungs.iter().find(fits)
+    }
+
+    /// What is proven of the plan that keeps the highest hit rate where `k` faces are asked for.
+    pub fn best(&self, k: usize) -> Option<&Rung> {
+        let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
+        ladder.rungs.iter().max_by(|a, b| a.at_least.total_cmp(&b.at_least))
     }
 }

@@ -64,7 +64,10 @@ impl Query {
 
     /// The share of a person's faces that must be found, of those that scoring every face would
     /// find; in (0, 1], 0.99 unless said. The cheapest plan is taken that kept it when the gallery
-    /// was built and measured.
+    /// was built and measured, and every face scored where none did.
+    ///
+    /// Measured is up to the 100 nearest faces. Subjects take the plan for 100 faces; more faces, and
+    /// all above a threshold, a scan that allows for four standard deviations of error.
     #[must_use]
     pub fn hit_rate(mut self, rate: f64) -> Self {
         self.hit_rate = Some(rate);
@@ -199,6 +202,13 @@ pub enum Plan {
     },
     /// Every face (that passes the filters) is scored by its vector.
     Exhaustive,
+}
+
+impl Plan {
+    /// Whether it is a scan of all faces.
+    pub fn is_whole_scan(self) -> bool {
+        matches!(self, Self::Scan { share, .. } if share >= 1.0)
+    }
 }
 
 /// What one search did.

@@ -1,8 +1,13 @@
 //! The final say: the vectors of the candidates that the codes' known error cannot decide.
 
-use super::coded::Coded;
+use super::SearchError;
 use super::scratch::{Beam, Candidate};
-use super::similarity::{AHEAD, Exact};
+use super::searcher::Asked;
+use super::similarity::AHEAD;
+use super::stop::Stop;
+
+/// Candidates between looks at the clock and the cancel flag.
+const BETWEEN_LOOKS: usize = 1024;
 
 /// What a rerank writes to.
 #[derive(Debug, Default)]
@@ -20,14 +25,14 @@ pub(crate) struct Reranked {
 /// below `at_least`) even with `confidence` standard deviations of its error added is passed over.
 pub(super) fn rerank(
     candidates: &[Candidate],
-    coded: &Coded<'_>,
-    exact: &Exact<'_>,
+    asked: &Asked<'_>,
     wanted: usize,
     at_least: f32,
     confidence: f32,
+    stop: &Stop,
     reranked: &mut Reranked,
-) -> u64 {
-    let Reranked { best, found } = reranked;
+) -> Result<u64, SearchError> {
+    let (Asked { coded, exact }, Reranked { best, found }) = (asked, reranked);
     best.reset(wanted);
     found.clear();
     let mut read = 0;
@@ -35,6 +40,9 @@ pub(super) fn rerank(
         exact.fetch(candidate.slot);
     }
     for (at, candidate) in candidates.iter().enumerate() {
+        if at.is_multiple_of(BETWEEN_LOOKS) {
+            stop.check()?;
+        }
         if let Some(later) = candidates.get(at + AHEAD) {
             exact.fetch(later.slot);
         }
@@ -53,5 +61,5 @@ pub(super) fn rerank(
         }
     }
     found.sort_unstable_by(Candidate::by_similarity);
-    read
+    Ok(read)
 }

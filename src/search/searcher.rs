@@ -271,7 +271,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         // Where every face is a candidate, no estimate need decide.
         let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };
         let Asked { coded, exact } = asked;
-        let read = rerank(candidates, coded, exact, wanted, least, confidence, reranked);
+        let stop = &query.stop;
+        let read = rerank(candidates, asked, wanted, least, confidence, stop, reranked)?;
         counters.vectors_read += read;
         counters.bytes_read += read * exact.vector_bytes();
         let past_threshold = candidates
