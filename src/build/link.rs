@@ -12,10 +12,10 @@ use super::faces::Ingested;
 use super::place::{Measured, Place};
 use super::promise::{Measuring, Sample};
 use super::{Build, BuildError, Builder, Coded, VectorFile};
-use crate::gallery::GraphInfo;
 use crate::gallery::codes::CodeFile;
 use crate::gallery::format::FileKind;
 use crate::gallery::segment::{BinaryFile, Vectors};
+use crate::gallery::{GalleryError, GraphInfo};
 use crate::graph::{self, Graph, GraphParams};
 use crate::search::{FEW, Promise};
 use crate::{Cancel, Gallery, Progress};
@@ -56,6 +56,9 @@ impl LinkJob<'_> {
         graph::has_ids_to(index, faces).then(|| graph::export(index, faces, slot, params))
     }
 }
+
+/// The part of the memory that codes and graph may take while plans are measured.
+const HOT_PART: u64 = 4;
 
 /// The step, described.
 pub(super) struct Linking<'a> {
@@ -133,12 +136,27 @@ impl Linking<'_> {
         Ok(CodeFile::open(file, faces, dims)?)
     }
 
-    /// The gallery as far as it is built.
+    /// The gallery as far as it is built; nobody else takes the folder for one.
     fn provisional(&self, graph: Option<GraphInfo>) -> Result<Gallery, BuildError> {
         let measured = Measured { graph, promise: None };
         let catalogue = self.build.catalogue(self.ingested, self.coded.clone(), measured);
-        catalogue.write(self.place.folder())?;
-        Ok(Gallery::open(self.place.folder())?)
+        // Measuring is faster with codes and graph in memory, where that is a small part of it.
+        let resident = self.hot_bytes()? <= self.build.memory / HOT_PART;
+        Ok(Gallery::of(self.place.folder(), catalogue, resident)?)
+    }
+
+    /// Bytes of codes and graph.
+    fn hot_bytes(&self) -> Result<u64, BuildError> {
+        let mut bytes = 0;
+        for kind in [FileKind::Codes, FileKind::Graph] {
+            let path = self.place.segment().join(kind.file_name());
+            match std::fs::metadata(&path) {
+                Ok(file) => bytes += file.len(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(GalleryError::io("read", &path, error).into()),
+            }
+        }
+        Ok(bytes)
     }
 
     /// Makes every face reachable, but for those left out, and writes the graph.

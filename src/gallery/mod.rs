@@ -127,7 +127,15 @@ impl Gallery {
     }
 
     fn open_once(path: &Path, resident: bool) -> Result<Self, GalleryError> {
-        let catalogue = Catalogue::read(path)?;
+        Self::of(path, Catalogue::read(path)?, resident)
+    }
+
+    /// The gallery of which this is the catalogue.
+    pub(crate) fn of(
+        path: &Path,
+        catalogue: Catalogue,
+        resident: bool,
+    ) -> Result<Self, GalleryError> {
         let json = path.join(catalogue::FILE_NAME);
         let [info] = catalogue.segments.as_slice() else {
             let count = catalogue.segments.len();

@@ -5,8 +5,9 @@ use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use super::super::BuildError;
 use crate::Gallery;
 
-/// Faces whose directions make up a disturbance, so that it is like nobody's.
-const DISTURBERS: usize = 8;
+/// Faces whose directions make up a disturbance: so many that it is hardly like any one of them. A
+/// sum of eight is more like each than strangers are.
+const DISTURBERS: usize = 64;
 
 /// Copies of faces that are as unlike them as asked for.
 pub(super) struct Disturb<'g> {

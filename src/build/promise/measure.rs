@@ -1,6 +1,6 @@
 //! Measuring plans, and which of them are worth it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -75,11 +75,21 @@ impl<'a> Measuring<'a> {
                 self.climb(gallery, which, kind, &mut tried)?;
                 progress.advance(1);
             }
-            for plan in unbeaten(tried) {
-                let rung = self.rung(gallery, which, plan, 1)?;
-                self.ladders[which].rungs.push(rung);
-                if rung.at_least >= ENOUGH {
-                    break;
+            let scans = tried.iter().filter(|rung| rung.plan.is_whole_scan()).copied().collect();
+            for plans in [unbeaten(tried), unbeaten(scans)] {
+                for plan in plans {
+                    let known = self.ladders[which].rungs.iter().find(|rung| rung.plan == plan);
+                    let rung = match known {
+                        Some(&rung) => rung,
+                        None => {
+                            let rung = self.rung(gallery, which, plan, 1)?;
+                            self.ladders[which].rungs.push(rung);
+                            rung
+                        }
+                    };
+                    if rung.at_least >= ENOUGH {
+                        break;
+                    }
                 }
             }
             progress.advance(1);
@@ -127,13 +137,22 @@ impl<'a> Measuring<'a> {
         };
         let cases: Vec<&Case> = self.sample.cases.iter().step_by(every).collect();
         let outcomes: Vec<_> = cases.par_iter().map(one).collect::<Result<_, _>>()?;
-        let mut counts = Vec::with_capacity(outcomes.len());
+        // Probes of one subject look for the same mates, and find or miss them together.
+        let (mut counts, mut by_subject) = (Vec::new(), HashMap::new());
         let (mut mated, mut others) = ((Reads::default(), 0), (Reads::default(), 0));
         for (case, (hits, wanted, counters)) in cases.iter().zip(&outcomes) {
             let (reads, searches) = if case.is_of_nobody() { &mut others } else { &mut mated };
             reads.add(counters);
             *searches += 1;
-            counts.push((*hits, *wanted));
+            let together =
+                case.subject().map(|subject| *by_subject.entry(subject).or_insert(counts.len()));
+            match together.and_then(|at: usize| counts.get_mut(at)) {
+                Some((hits_so_far, mates)) => {
+                    *hits_so_far += hits;
+                    *mates += wanted;
+                }
+                None => counts.push((*hits, *wanted)),
+            }
         }
         let (hit_rate, at_least) = bound::hit_rate(&counts);
         Ok(Rung {
@@ -145,17 +164,22 @@ impl<'a> Measuring<'a> {
         })
     }
 
-    /// The promise: of the plans measured, those that none beats.
+    /// The promise: of the plans measured, those that none beats, and of scans of all faces, which
+    /// are all that serves a search with a filter, those that no other such scan does.
     pub(in super::super) fn promise(self) -> Promise {
         let cases = &self.sample.cases;
         let count = |which: fn(&Case) -> bool| cases.iter().filter(|case| which(case)).count();
         let mut ladders = self.ladders;
         for ladder in &mut ladders {
             ladder.rungs.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
-            let mut best = -1.0;
+            let (mut best, mut best_scan) = (-1.0, -1.0);
             ladder.rungs.retain(|rung| {
-                let better = rung.at_least > best;
+                let mut better = rung.at_least > best;
                 best = rung.at_least.max(best);
+                if rung.plan.is_whole_scan() {
+                    better |= rung.at_least > best_scan;
+                    best_scan = rung.at_least.max(best_scan);
+                }
                 better
             });
         }

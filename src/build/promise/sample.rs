@@ -1,6 +1,7 @@
 //! Who is searched for, and what should be found.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rand::seq::index;
@@ -23,7 +24,7 @@ const COMPARISONS: u64 = 4_000_000_000;
 /// Probes of nobody, who only tell what a search costs.
 const NON_MATED: usize = 300;
 /// One face in this many may be held out at most: a graph that lacks more is another graph.
-const HIDDEN: u64 = 20;
+const HIDDEN: u64 = 10;
 /// Pairs of faces of one subject that mates are learned from.
 const PAIRS: usize = 2000;
 /// Fewer pairs say too little of what mates look like.
@@ -74,41 +75,48 @@ impl Sample {
         let affordable = (COMPARISONS / faces.max(1)) as usize;
         let mated = affordable.clamp(LEAST_MATED, MATED).min(faces as usize / FACES_A_CASE);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let mut subjects = Vec::with_capacity(mated);
+        let mut drawn = Vec::with_capacity(mated);
         let segment = &gallery.0.segment;
-        for place in index::sample(&mut random, faces as usize, mated) {
-            let place = place as u32;
-            let subject = segment.attributes.text(column::SUBJECT, place)?.map(str::to_owned);
-            let mates = match &subject {
-                Some(subject) => gallery.places_of_subject(subject)?,
-                None => Vec::new(),
-            };
-            let others = mates.into_iter().filter(|&mate| mate != place);
-            let mates: Vec<u32> = others.map(|mate| segment.slot(mate)).collect();
-            subjects.push((segment.slot(place), subject, mates));
-        }
         let disturb = Disturb::new(gallery)?;
-        let mut pairs = Vec::new();
-        for (slot, _, mates) in subjects.iter().filter(|(_, _, mates)| !mates.is_empty()) {
-            if pairs.len() < PAIRS {
-                let mate = mates[random.random_range(0..mates.len())];
-                pairs.push(disturb.centred_cosine(*slot, mate));
+        let (mut pairs, mut photos) = (Vec::new(), HashMap::new());
+        for place in index::sample(&mut random, faces as usize, mated) {
+            let (place, slot) = (place as u32, segment.slot(place as u32));
+            let Some(subject) = segment.attributes.text(column::SUBJECT, place)? else {
+                drawn.push((slot, None));
+                continue;
+            };
+            // Looked up once a subject: one name may stand for a large part of the gallery.
+            let photos = match photos.entry(subject) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(gallery.places_of_subject(subject)?),
+            };
+            if photos.len() < 2 {
+                drawn.push((slot, None));
+                continue;
             }
+            let mate = photos[random.random_range(0..photos.len())];
+            if pairs.len() < PAIRS && mate != place {
+                pairs.push(disturb.centred_cosine(slot, segment.slot(mate)));
+            }
+            drawn.push((slot, Some(subject)));
         }
+        drop(photos);
         pairs.sort_unstable_by(f32::total_cmp);
         let estimated = pairs.len() < LEAST_PAIRS;
         let alike: &[f32] = if estimated { &ASSUMED } else { &pairs };
         let mut cases = Vec::with_capacity(mated + NON_MATED);
         let mut shown = Selection::all(faces as u32);
         let most_hidden = if holds_out { faces / HIDDEN } else { 0 };
-        for (slot, subject, mates) in subjects {
+        for (slot, subject) in drawn {
             let (probe, wanted, own) = match subject {
-                Some(subject)
-                    if !mates.is_empty() && faces - u64::from(shown.count()) < most_hidden =>
-                {
+                Some(subject) if holds_out => {
+                    // Copies in place of more would tell of other people than the gallery has.
+                    if faces - u64::from(shown.count()) >= most_hidden {
+                        break;
+                    }
                     shown.remove(slot);
-                    let vector = gallery.0.segment.vector(slot).into_owned();
-                    (Embedding::new(vector), Wanted::OfSubject(subject), Some(slot))
+                    let vector = segment.vector(slot).into_owned();
+                    (Embedding::new(vector), Wanted::OfSubject(subject.to_owned()), Some(slot))
                 }
                 _ => {
                     let copy = disturb.copy(slot, quantile(alike, random.random()), &mut random);
@@ -175,6 +183,14 @@ impl Case {
 
     pub(super) fn is_of_nobody(&self) -> bool {
         matches!(self.wanted, Wanted::Nobody)
+    }
+
+    /// Whose other photos are to be found, where a photo of somebody is the probe.
+    pub(super) fn subject(&self) -> Option<&str> {
+        match &self.wanted {
+            Wanted::OfSubject(subject) => Some(subject),
+            Wanted::Face(_) | Wanted::Nobody => None,
+        }
     }
 
     pub(super) fn is_made_up(&self) -> bool {
