@@ -77,6 +77,9 @@ fn search(gallery: &Gallery, question: &Question) {
         plain.clone(),
         plain.clone().exhaustive(),
         plain.clone().beam(beam),
+        plain.clone().share(1.0),
+        plain.clone().share(0.3),
+        plain.clone().share(1.0).filter(filter.clone()),
         plain.clone().beam(beam).group_by_subject(),
         plain.clone().beam(beam).filter(filter.clone()),
         plain.clone().exhaustive().filter(filter).group_by_subject(),
@@ -96,7 +99,8 @@ fn search(gallery: &Gallery, question: &Question) {
         }
     }
     let _ = gallery.similarity_with_subject(&probe, "s1");
-    let _ = gallery.search_batch(&[probe.clone(), probe], &plain);
+    let _ = gallery.search_batch(&[probe.clone(), probe.clone()], &plain);
+    let _ = gallery.search_batch(&[probe.clone(), probe], &plain.share(1.0));
 }
 
 /// What holds of every answer.

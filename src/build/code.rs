@@ -24,8 +24,11 @@ use crate::{Cancel, Progress};
 
 /// Faces the space is learned from, spread evenly over the gallery.
 const SAMPLE: usize = 20_000;
-/// Faces coded by one thread at a time: whole blocks of sketches.
+/// Faces coded by one thread at a time, at most: whole blocks of sketches.
 const FACES_A_TASK: usize = 16 * BLOCK_FACES as usize;
+/// Numbers held for each dimension of a face that is being coded: as it came, as f32, less the mean,
+/// projected.
+const COPIES: usize = 4;
 
 /// What the step gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,15 +78,16 @@ pub(super) fn code(
     let mut sketches = Numbers::new(segment)?;
     progress.begin("codes", Some(u64::from(faces)));
     let tasks = rayon::current_num_threads() * 2;
+    let each = faces_a_task(build.memory / tasks as u64, dims.max(shape.dims()));
     let mut from = 0;
     while from < faces {
         if cancel.is_cancelled() {
             return Err(BuildError::Cancelled);
         }
-        let to = (from as usize + tasks * FACES_A_TASK).min(faces as usize) as u32;
+        let to = (from as usize + tasks * each).min(faces as usize) as u32;
         let places = &order.places[from as usize..to as usize];
         let coded: Vec<Few> = places
-            .par_chunks(FACES_A_TASK)
+            .par_chunks(each)
             .map(|places| code_few(space, shape, vectors, dims, places))
             .collect();
         for few in &coded {
@@ -149,6 +153,14 @@ fn sample(build: &Build, vectors: Vectors<'_>, dims: usize, faces: u32) -> Vec<f
         sample.extend_from_slice(&vectors.vector(place, dims));
     }
     sample
+}
+
+/// How many faces a thread codes at a time within half of its memory: whole blocks of sketches, and
+/// at least one.
+fn faces_a_task(memory: u64, dims: usize) -> usize {
+    let affordable = memory as usize / 2 / (COPIES * size_of::<f32>() * dims);
+    let blocks = affordable.min(FACES_A_TASK) / BLOCK_FACES as usize;
+    blocks.max(1) * BLOCK_FACES as usize
 }
 
 /// What is written of a few faces.
