@@ -123,9 +123,11 @@ fn run(case: &Case, probes: u64) -> String {
             .collect();
         let mut ways = BTreeMap::new();
         answers.iter().for_each(|(_, way)| *ways.entry(way).or_insert(0_usize) += 1);
-        let counts = answers.iter().zip(&wanted).map(|(answer, wanted)| (answer.0, wanted.len()));
-        let (found, margin) = share(&counts.collect::<Vec<_>>());
-        text += &format!("\n  {rate:<5} {found:.4} +- {margin:.4}  ");
+        let hits: Vec<usize> = answers.iter().map(|answer| answer.0).collect();
+        let (found, margin) = share(&hits, &wanted, &probed);
+        let (together, _) =
+            share(&hits_of_batches(&gallery, probes, &query, &wanted), &wanted, &probed);
+        text += &format!("\n  {rate:<5} {found:.4} +- {margin:.4}, in batches {together:.4}  ");
         let total = answers.len() as f64;
         let ways = ways.iter().map(|(way, n)| format!("{:.0} % {way}", 100.0 * *n as f64 / total));
         text += &ways.collect::<Vec<_>>().join(", ");
@@ -171,12 +173,36 @@ fn wanted(
     wanted
 }
 
-/// The share of wanted mates that were hit, and half of its 95 % interval.
-fn share(counts: &[(usize, usize)]) -> (f64, f64) {
-    let hits: usize = counts.iter().map(|count| count.0).sum();
-    let of: usize = counts.iter().map(|count| count.1).sum();
+/// Mates that each probe finds when it is one of a batch.
+fn hits_of_batches(
+    gallery: &Gallery,
+    probes: &[Embedding],
+    query: &Query,
+    wanted: &[HashSet<u64>],
+) -> Vec<usize> {
+    let mut hits = Vec::with_capacity(probes.len());
+    for (probes, wanted) in probes.chunks(BATCH).zip(wanted.chunks(BATCH)) {
+        let answers = gallery.search_batch(probes, query).expect("answers");
+        hits.extend(answers.into_iter().zip(wanted).map(|(answer, wanted)| {
+            let answer = answer.expect("an answer");
+            answer.iter().filter(|face| wanted.contains(&face.face_id.0)).count()
+        }));
+    }
+    hits
+}
+
+/// The share of wanted mates that were hit, and half of its 95 % interval: the probes of one
+/// subject, who look for the same mates, count as one draw.
+fn share(hits: &[usize], wanted: &[HashSet<u64>], subjects: &[Option<String>]) -> (f64, f64) {
+    let mut counts: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for ((hits, wanted), subject) in hits.iter().zip(wanted).zip(subjects) {
+        let count = counts.entry(subject).or_default();
+        *count = (count.0 + hits, count.1 + wanted.len());
+    }
+    let hits: usize = counts.values().map(|count| count.0).sum();
+    let of: usize = counts.values().map(|count| count.1).sum();
     let rate = hits as f64 / of.max(1) as f64;
     let square = |&(hits, of): &(usize, usize)| (hits as f64 - rate * of as f64).powi(2);
-    let error = counts.iter().map(square).sum::<f64>().sqrt() / of.max(1) as f64;
+    let error = counts.values().map(square).sum::<f64>().sqrt() / of.max(1) as f64;
     (rate, 1.96 * error)
 }

@@ -65,12 +65,17 @@ fn ids(gallery: &Gallery, probe: &Embedding, query: &Query) -> Vec<u64> {
 }
 
 fn hit_rate(measured: &Measured, setting: Setting, k: usize) -> f64 {
+    hit_rate_with(measured, setting, k, 1)
+}
+
+/// With more threads than one, probes are answered as a batch.
+fn hit_rate_with(measured: &Measured, setting: Setting, k: usize, threads: usize) -> f64 {
     let Measured { gallery, probes, subjects, .. } = measured;
     let query = Query::new().top(k);
     let exact = Exact::of(gallery, probes, k, &query, &Silent).unwrap();
     let mates = Mates::of(gallery, subjects, &exact).unwrap();
     let truth = Truth::new(exact).mates(mates);
-    let found = measure(gallery, probes, &truth, &setting.apply(query), 1).unwrap();
+    let found = measure(gallery, probes, &truth, &setting.apply(query), threads).unwrap();
     found.hit_rate.unwrap()
 }
 
@@ -92,9 +97,15 @@ fn ladders_climb_in_hit_rate_and_in_cost() {
     assert_eq!(promise.ladders.iter().map(|ladder| ladder.k).collect::<Vec<_>>(), [1, 10, 100]);
     for ladder in &promise.ladders {
         assert!(ladder.mates > 0 && !ladder.rungs.is_empty());
-        for pair in ladder.rungs.windows(2) {
-            assert!(pair[0].at_least < pair[1].at_least);
-            assert!(pair[0].microseconds() <= pair[1].microseconds());
+        assert!(ladder.rungs.is_sorted_by_key(|rung| rung.microseconds()));
+        let (mut best, mut best_scan) = (-1.0, -1.0);
+        for rung in &ladder.rungs {
+            let scans = rung.plan.is_whole_scan() && rung.at_least > best_scan;
+            assert!(rung.at_least > best || scans, "{rung:?} is worth nothing");
+            best = rung.at_least.max(best);
+            if scans {
+                best_scan = rung.at_least;
+            }
         }
         for rung in &ladder.rungs {
             assert!((0.0..=1.0).contains(&rung.hit_rate) && rung.at_least <= rung.hit_rate);
@@ -170,6 +181,10 @@ fn a_gallery_without_a_graph_promises_scans() {
     assert!(rungs.clone().count() > 0);
     assert!(rungs.clone().all(|rung| matches!(rung.plan, Plan::Scan { .. })));
     assert!(hit_rate(&made, Setting::HitRate(0.95), 10) >= 0.93);
+    // Scans of everything are what a batch shares: it must find no less for that.
+    let scan = rungs.clone().find(|rung| rung.plan.is_whole_scan() && rung.at_least > 0.8);
+    let least = scan.unwrap().at_least;
+    assert!(hit_rate_with(&made, Setting::HitRate(least), 10, 2) >= least - 0.02);
 }
 
 #[test]
@@ -198,4 +213,46 @@ fn measuring_leaves_nothing_behind() {
     let place = isolated().folder.path().join("g");
     let found = lookalike::gallery::verify(&place, &Silent).unwrap();
     assert!(found.faults.is_empty(), "{:?}", found.faults);
+}
+
+#[test]
+fn a_threshold_leaves_out_no_subject_that_reaches_it() {
+    let Measured { gallery, probes, .. } = isolated();
+    let (mut found, mut all) = (0, 0);
+    for probe in &probes[..60] {
+        for query in [
+            Query::new().top(30).at_least(0.2).group_by_subject(),
+            Query::new().beam(16).at_least(0.2),
+        ] {
+            let exact: HashSet<u64> =
+                ids(gallery, probe, &query.clone().exhaustive()).into_iter().collect();
+            let answer = ids(gallery, probe, &query);
+            found += answer.iter().filter(|face| exact.contains(face)).count();
+            all += exact.len();
+        }
+    }
+    // Too little is widened until the estimates say that nothing is left above the threshold.
+    assert!(all > 1000 && found as f64 >= 0.99 * all as f64, "{found} of {all}");
+}
+
+#[test]
+fn a_filtered_walk_returns_as_many_as_were_asked_for() {
+    let Measured { gallery, probes, .. } = isolated();
+    let filter: lookalike::Filter = "captured_on < '2016-01-01'".parse().unwrap();
+    for probe in &probes[..40] {
+        let query = Query::new().top(100).filter(filter.clone());
+        let all = ids(gallery, probe, &query.clone().exhaustive()).len();
+        assert_eq!(ids(gallery, probe, &query.beam(1)).len(), all);
+    }
+}
+
+#[test]
+fn in_memory_or_mapped_the_answers_are_the_same() {
+    let Measured { gallery, probes, folder, .. } = isolated();
+    let resident = Gallery::open_resident(folder.path().join("g")).unwrap();
+    for query in [Query::new(), Query::new().beam(20), Query::new().share(1.0)] {
+        for probe in &probes[..20] {
+            assert_eq!(ids(&resident, probe, &query), ids(gallery, probe, &query));
+        }
+    }
 }

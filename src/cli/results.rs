@@ -57,6 +57,7 @@ struct JsonMatch<'a> {
 struct JsonExplain {
     plan: String,
     hops: u64,
+    cells_ranked: u64,
     sketches_read: u64,
     codes_read: u64,
     vectors_read: u64,
@@ -118,10 +119,11 @@ impl<W: Write> Printer<W> {
         if let (true, Some(counters)) = (self.explain, &answer.counters) {
             writeln!(
                 out,
-                "  plan: {}; {} hops, {} sketches, {} codes and {} vectors read ({} bytes), {} \
-                 passing, {:.1} us",
+                "  plan: {}; {} hops, {} cells, {} sketches, {} codes and {} vectors read ({} \
+                 bytes), {} passing, {:.1} us",
                 super::plan_name(counters.plan),
                 grouped(counters.hops),
+                grouped(counters.cells_ranked),
                 grouped(counters.sketches_read),
                 grouped(counters.codes_read),
                 grouped(counters.vectors_read),
@@ -137,6 +139,7 @@ impl<W: Write> Printer<W> {
         let explain = answer.counters.filter(|_| self.explain).map(|counters| JsonExplain {
             plan: super::plan_name(counters.plan),
             hops: counters.hops,
+            cells_ranked: counters.cells_ranked,
             sketches_read: counters.sketches_read,
             codes_read: counters.codes_read,
             vectors_read: counters.vectors_read,

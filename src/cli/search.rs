@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
-use lookalike::search::{Counters, DEFAULT_TOP};
+use lookalike::search::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP};
 use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
 
 use super::probes::{self, Probe, ProbeFile, Seek};
@@ -100,6 +100,24 @@ pub(crate) struct Args {
     html: Option<PathBuf>,
 }
 
+/// Says so where no plan is known to keep the hit rate asked for, which makes a search slow.
+fn tell_unplanned(args: &Args, gallery: &Gallery) {
+    let Some(promise) = &gallery.catalogue().promise else { return };
+    let wanted = args.hit_rate.unwrap_or(DEFAULT_HIT_RATE);
+    let told = args.beam.is_some() || args.share.is_some() || args.exhaustive || wanted >= 1.0;
+    let k = args.k.unwrap_or(DEFAULT_TOP);
+    if told || (args.k.is_none() && args.min_similarity.is_some()) {
+        return;
+    }
+    if let (None, Some(best)) = (promise.plan(k, wanted, false), promise.best(k)) {
+        eprintln!(
+            "no plan is known to keep a hit rate of {wanted} on this gallery (the best keeps \
+             {:.4}): every face is scored",
+            best.at_least
+        );
+    }
+}
+
 /// What came of a probe.
 pub(crate) struct Answer {
     pub(crate) probe: Probe,
@@ -151,6 +169,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // What is wrong with the query, or the threads, is said before anything is printed.
     gallery.search_batch(&[], &query)?;
     let pool = thread_pool(args.threads)?;
+    tell_unplanned(args, &gallery);
     let head = head(args, &gallery);
     let mut sheet =
         args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;
@@ -229,6 +248,9 @@ fn head(args: &Args, gallery: &Gallery) -> String {
     let mut faces = format!("{} faces", grouped(gallery.len()));
     if !args.filters.is_empty() {
         faces = format!("{faces}, where {}", plain(&args.filters.join(" and ")));
+    }
+    if args.share.is_some_and(|share| share < 1.0) {
+        faces = format!("a share of {faces}");
     }
     match (args.min_similarity, args.k) {
         (None, k) => format!(
