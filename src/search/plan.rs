@@ -16,9 +16,9 @@ pub(crate) const FEW: usize = 4096;
 const WORTH_MISSING: usize = 3;
 /// By how much a plan that left the question open is widened.
 pub(super) const WIDEN: usize = 4;
-/// A walk by codes of one bit a dimension is wider by one part in so many: among those faces that
-/// a walk by vectors would keep, it takes some for others.
-const ROUGH: usize = 2;
+/// A walk by codes of one bit a dimension is so many times as wide, and so many faces more: among
+/// those that a walk by vectors would keep, it takes some for others.
+const ROUGH: (usize, usize) = (2, 16);
 /// Standard deviations of a sketch's error that a scan allows for which was asked for by its share.
 const SHARE_CONFIDENCE: f32 = 0.0;
 /// The same of a scan for every face that matches, or for more than were measured.
@@ -94,7 +94,8 @@ impl Searcher<'_, '_> {
     /// The width by codes that finds what this width would by vectors.
     pub(super) fn slack(&self, width: usize) -> usize {
         let rough = self.codes.shape.bits() == 1;
-        if rough { width.saturating_add(width / ROUGH).min(self.faces.max(width)) } else { width }
+        let wide = width.saturating_mul(ROUGH.0).saturating_add(ROUGH.1);
+        if rough { wide.min(self.faces.max(width)) } else { width }
     }
 
     /// The plan after one that left the question open.

@@ -75,7 +75,7 @@ impl Query {
     }
 
     /// Walks the graph with a beam of this width: wider finds more and takes longer; at least 1. By
-    /// codes of one bit a dimension it is half as wide again, to find about as much as by vectors.
+    /// codes of one bit a dimension it is twice as wide, to find about as much as by vectors.
     #[must_use]
     pub fn beam(mut self, width: usize) -> Self {
         self.beam = Some(width);
