@@ -77,6 +77,24 @@ pub struct Measured {
 /// Passes over all probes are timed five times, but no further one is begun after 60 s once there
 /// are three.
 ///
+/// ```
+/// use lookalike::evaluate::{Exact, Truth, measure};
+/// use lookalike::{Build, Cancel, FaceId, Gallery, Query, Silent};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let place = folder.path().join("people.gallery");
+/// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+/// # Build::new(&place, format!("{sample}/embeddings.npy"))
+/// #     .manifest(format!("{sample}/manifest.csv"))
+/// #     .run(&Silent, &Cancel::new())?;
+/// let gallery = Gallery::open(&place)?;
+/// let probes = [gallery.embedding(FaceId(3))?, gallery.embedding(FaceId(17))?];
+/// let truth = Truth::new(Exact::of(&gallery, &probes, 10, &Query::new(), &Silent)?);
+/// let measured = measure(&gallery, &probes, &truth, &Query::new().top(10), 1)?;
+/// println!("{} probes a second", measured.qps);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// When there are no probes, the truth is about others or about another query, a probe does not fit
 /// the gallery, the query asks for what cannot be, or it is stopped.

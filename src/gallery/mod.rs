@@ -48,15 +48,21 @@ use segment::{Lookup, Segment};
 
 /// An open gallery: cheap to clone and to share between threads.
 ///
-/// ```no_run
-/// use lookalike::{Gallery, Query};
+/// ```
+/// use lookalike::{Build, Cancel, FaceId, Gallery, Query, Silent};
 ///
-/// let gallery = Gallery::open("people.gallery")?;
-/// let probe = gallery.embedding(lookalike::FaceId(17))?;
-/// for found in gallery.search(&probe, &Query::new().top(10))? {
-///     println!("{} {:.3} {}", found.face_id, found.similarity, found.face()?.image);
-/// }
-/// # Ok::<(), lookalike::Error>(())
+/// # let folder = tempfile::tempdir()?;
+/// # let place = folder.path().join("people.gallery");
+/// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+/// # Build::new(&place, format!("{sample}/embeddings.npy"))
+/// #     .manifest(format!("{sample}/manifest.csv"))
+/// #     .run(&Silent, &Cancel::new())?;
+/// let gallery = Gallery::open(&place)?;
+/// let probe = gallery.embedding(FaceId(17))?;
+/// let found = gallery.search(&probe, &Query::new().top(10))?;
+/// assert_eq!(found[0].face_id, FaceId(17));
+/// println!("{} {:.3}", found[1].face()?.image, found[1].similarity);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gallery(pub(crate) Arc<Opened>);
@@ -234,6 +240,21 @@ impl Gallery {
     }
 
     /// Every face, in ascending order of its id.
+    ///
+    /// ```
+    /// use lookalike::{Build, Cancel, Gallery, Silent};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let place = folder.path().join("people.gallery");
+    /// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+    /// # Build::new(&place, format!("{sample}/embeddings.npy"))
+    /// #     .manifest(format!("{sample}/manifest.csv"))
+    /// #     .run(&Silent, &Cancel::new())?;
+    /// let gallery = Gallery::open(&place)?;
+    /// let labelled = gallery.faces().filter(|face| face.as_ref().is_ok_and(|f| f.subject.is_some()));
+    /// assert_eq!(labelled.count(), 553);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn faces(&self) -> impl Iterator<Item = Result<Face, GalleryError>> + '_ {
         self.0.segment.places_by_id().iter().map(|&place| self.face_in(place))
     }

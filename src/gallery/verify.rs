@@ -33,6 +33,20 @@ pub struct Verified {
 /// Reads every byte of a gallery and checks it against the checksums, then checks that what the
 /// files say of each other holds.
 ///
+/// ```
+/// use lookalike::{Build, Cancel, Silent, gallery};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let place = folder.path().join("people.gallery");
+/// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+/// # Build::new(&place, format!("{sample}/embeddings.npy"))
+/// #     .manifest(format!("{sample}/manifest.csv"))
+/// #     .run(&Silent, &Cancel::new())?;
+/// let verified = gallery::verify(&place, &Silent)?;
+/// assert!(verified.faults.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// Only when `gallery.json` itself cannot be read or trusted; everything else is a fault in the
 /// list.

@@ -186,6 +186,21 @@ impl Gallery {
 
     /// The faces most like a face of the gallery, itself left out.
     ///
+    /// ```
+    /// use lookalike::{Build, Cancel, FaceId, Gallery, Query, Silent};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let place = folder.path().join("people.gallery");
+    /// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+    /// # Build::new(&place, format!("{sample}/embeddings.npy"))
+    /// #     .manifest(format!("{sample}/manifest.csv"))
+    /// #     .run(&Silent, &Cancel::new())?;
+    /// let gallery = Gallery::open(&place)?;
+    /// let found = gallery.search_face(FaceId(17), &Query::new().top(3))?;
+    /// assert!(found.len() == 3 && found.iter().all(|face| face.face_id != FaceId(17)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`search`](Self::search), and when there is no such face.
     pub fn search_face(&self, face_id: FaceId, query: &Query) -> Result<Matches<'_>, Error> {
@@ -206,6 +221,23 @@ impl Gallery {
     }
 
     /// A probe's most similar face of one subject: a 1:1 comparison with a person.
+    ///
+    /// ```
+    /// use lookalike::{Build, Cancel, FaceId, Gallery, Silent};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let place = folder.path().join("people.gallery");
+    /// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+    /// # Build::new(&place, format!("{sample}/embeddings.npy"))
+    /// #     .manifest(format!("{sample}/manifest.csv"))
+    /// #     .run(&Silent, &Cancel::new())?;
+    /// let gallery = Gallery::open(&place)?;
+    /// let probe = gallery.embedding(FaceId(17))?;
+    /// let subject = gallery.face(FaceId(17))?.subject.ok_or("nobody")?;
+    /// let best = gallery.similarity_with_subject(&probe, &subject)?;
+    /// assert!(best.similarity >= gallery.similarity(&probe, FaceId(17))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the probe does not fit the gallery or the subject has no face in it.
