@@ -85,7 +85,8 @@ fn main() {
             println!("{}", run(&small, probes));
             return;
         }
-        let kept = common::cache().join(format!("promise-{}-{probes}", case.name()));
+        let kept =
+            common::cache().join(format!("promise-{}-{probes}-{}", case.name(), common::commit()));
         let lines = fs::read_to_string(&kept).unwrap_or_else(|_| {
             let lines = run(&case, probes);
             fs::write(&kept, &lines).expect("the result kept");

@@ -238,12 +238,12 @@ fn a_threshold_leaves_out_no_subject_that_reaches_it() {
 #[test]
 fn a_filtered_walk_returns_as_many_as_were_asked_for() {
     let Measured { gallery, probes, .. } = isolated();
-    let filter: lookalike::Filter = "captured_on < '2016-01-01'".parse().unwrap();
-    for probe in &probes[..40] {
-        let query = Query::new().top(100).filter(filter.clone());
-        let all = ids(gallery, probe, &query.clone().exhaustive()).len();
-        assert_eq!(ids(gallery, probe, &query.beam(1)).len(), all);
-    }
+    // Nearly all pass: where few do, scoring those is cheaper than a walk.
+    let filter: lookalike::Filter = "captured_on >= '2016-01-01'".parse().unwrap();
+    let query = Query::new().top(20).filter(filter).beam(1);
+    let found: Vec<_> = probes.iter().map(|probe| gallery.search(probe, &query).unwrap()).collect();
+    assert!(found.iter().all(|found| found.len() == 20));
+    assert!(found.iter().any(|found| matches!(found.counters.plan, Plan::Walk { .. })));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn print_machine() {
     println!("commit:  {}", commit());
 }
 
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
-use lookalike::search::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP};
+use lookalike::search::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, FEW, Plan};
 use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
 
 use super::probes::{self, Probe, ProbeFile, Seek};
@@ -100,22 +100,20 @@ pub(crate) struct Args {
     html: Option<PathBuf>,
 }
 
-/// Says so where no plan is known to keep the hit rate asked for, which makes a search slow.
-fn tell_unplanned(args: &Args, gallery: &Gallery) {
-    let Some(promise) = &gallery.catalogue().promise else { return };
+/// Where an answer took scoring every face, as no plan is known to keep the hit rate: says so.
+fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> {
+    let (counters, promise) = (answer.counters?, gallery.catalogue().promise.as_ref()?);
     let wanted = args.hit_rate.unwrap_or(DEFAULT_HIT_RATE);
     let told = args.beam.is_some() || args.share.is_some() || args.exhaustive || wanted >= 1.0;
-    let k = args.k.unwrap_or(DEFAULT_TOP);
-    if told || (args.k.is_none() && args.min_similarity.is_some()) {
-        return;
+    if told || counters.plan != Plan::Exhaustive || counters.passing <= FEW as u64 {
+        return None;
     }
-    if let (None, Some(best)) = (promise.plan(k, wanted, false), promise.best(k)) {
-        eprintln!(
-            "no plan is known to keep a hit rate of {wanted} on this gallery (the best keeps \
-             {:.4}): every face is scored",
-            best.at_least
-        );
-    }
+    let best = promise.best(args.k.unwrap_or(DEFAULT_TOP)).filter(|best| best.at_least < wanted)?;
+    Some(format!(
+        "no plan is known to keep a hit rate of {wanted} here (the best keeps {:.4}): every face was \
+         scored",
+        best.at_least
+    ))
 }
 
 /// What came of a probe.
@@ -169,7 +167,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // What is wrong with the query, or the threads, is said before anything is printed.
     gallery.search_batch(&[], &query)?;
     let pool = thread_pool(args.threads)?;
-    tell_unplanned(args, &gallery);
+    let mut remarked = false;
     let head = head(args, &gallery);
     let mut sheet =
         args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;
@@ -189,6 +187,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         for (probe, matches) in pool.install(|| answer(&gallery, &query, batch))? {
             let answer = fill(probe, matches, sheet.is_some())?;
             failed |= answer.error.is_some();
+            if let (false, Some(remark)) = (remarked, unplanned(args, &gallery, &answer)) {
+                eprintln!("{remark}");
+                remarked = true;
+            }
             longest = longest.max(answer.found.len());
             if read.is_ok() {
                 read = printer.answer(&answer);

@@ -48,8 +48,7 @@ pub(crate) use similarity::Exact;
 #[cfg(feature = "build")]
 pub(crate) use stop::Stop;
 
-#[cfg(feature = "build")]
-pub(crate) use plan::FEW;
+pub use plan::FEW;
 use query::Request;
 use searcher::Searcher;
 

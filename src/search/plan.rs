@@ -11,7 +11,7 @@ use super::scan::Sieve;
 use super::searcher::Searcher;
 
 /// Faces that are answered exactly rather than by codes: it takes a fraction of a millisecond.
-pub(crate) const FEW: usize = 4096;
+pub const FEW: usize = 4096;
 /// A walk among few that pass a filter may miss some: it must read this much less than all of them.
 const WORTH_MISSING: usize = 3;
 /// By how much a plan that left the question open is widened.

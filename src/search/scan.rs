@@ -84,6 +84,15 @@ impl Sift {
         self.counts = Sifted::default();
     }
 
+    /// Empties it for a scan after a walk, which found `seen`, best first: those stay, and the last
+    /// that is kept of them is a floor.
+    pub(super) fn reset_after(&mut self, seen: &[Candidate], keep: usize) {
+        let seen = &seen[..seen.len().min(keep)];
+        let floor = seen.last().filter(|_| seen.len() == keep);
+        self.reset(floor.map_or(f32::NEG_INFINITY, |last| last.similarity));
+        self.earlier.extend_from_slice(seen);
+    }
+
     /// Readies it for a scan that sees again what this one saw. The last of what is kept is a floor
     /// for all there is; what passed while there was a lower one stays.
     pub(super) fn see_again(&mut self, keep: usize) {
@@ -123,7 +132,7 @@ impl Sift {
         self.slots.iter().take(MOST_FETCHED).for_each(|&slot| coded.prefetch(slot));
         self.score_fetched(coded, sieve);
         std::mem::swap(&mut self.slots, &mut self.fetched);
-        if self.floor == f32::NEG_INFINITY {
+        if self.floor == f32::NEG_INFINITY && sieve.at_least == f32::NEG_INFINITY {
             // Every face passes until there is a floor: none is worth waiting for one.
             self.score_fetched(coded, sieve);
         }
@@ -228,5 +237,28 @@ fn sift_faces(
     }
     for (coded, sift) in probes {
         sift.take_passing(coded, sieve, &faces, selection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_walk_found_outlives_a_scan_that_finds_nothing() {
+        let found = |slot| Candidate { similarity: 1.0 - slot as f32 / 100.0, slot };
+        let seen: Vec<Candidate> = (0..9).map(found).collect();
+        let mut sift = Sift::default();
+        for (keep, floor) in
+            [(4, seen[3].similarity), (9, seen[8].similarity), (10, -f32::INFINITY)]
+        {
+            let sieve = Sieve { keep, at_least: f32::NEG_INFINITY, confidence: 0.0 };
+            sift.reset_after(&seen, keep);
+            assert_eq!(sift.floor, floor);
+            // One of them is met again.
+            sift.take(seen[2], keep);
+            let kept: Vec<u32> = sift.candidates(&sieve).iter().map(|kept| kept.slot).collect();
+            assert_eq!(kept, (0..keep.min(9) as u32).collect::<Vec<_>>());
+        }
     }
 }

@@ -95,17 +95,17 @@ impl<'g, 'q> Searcher<'g, 'q> {
                             match walked.filter(sure) {
                                 Some(found) => Some(found),
                                 None => {
-                                    let candidates = scratch.steps.beam.candidates();
-                                    let floor = candidates.get(self.sieve(plan).keep - 1);
-                                    let floor = floor.map_or(f32::NEG_INFINITY, |c| c.similarity);
+                                    let Scratch { sift, steps, .. } = &mut *scratch;
+                                    let keep = self.sieve(plan).keep;
+                                    sift.reset_after(steps.beam.candidates(), keep);
                                     counters.plan = plan;
-                                    self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                                    self.scan_alone(plan, &exact, scratch, &mut counters)?
                                 }
                             }
                         }
                         _ => {
-                            let floor = f32::NEG_INFINITY;
-                            self.scan_alone(plan, floor, &exact, scratch, &mut counters)?
+                            scratch.sift.reset(f32::NEG_INFINITY);
+                            self.scan_alone(plan, &exact, scratch, &mut counters)?
                         }
                     };
                     if found.is_some() {
@@ -151,13 +151,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
     fn scan_alone(
         &self,
         plan: Plan,
-        floor: f32,
         exact: &Exact<'_>,
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let Scratch { probe, sift, steps, promising, reranked } = scratch;
-        sift.reset(floor);
         let coded = Coded::new(probe, self.codes);
         let sieve = self.sieve(plan);
         let stretches = self.stretches(plan, probe, promising, counters);

@@ -3,7 +3,8 @@
 //! In comes an embedding x; out goes z = R (x - mu): less the gallery's mean, in the dimensions that
 //! matter, turned at random so that every one of them matters alike. R has orthonormal rows where
 //! dimensions are left out, orthonormal columns where there are more than the embedding has; in both
-//! cases <q, x> ~ <q, mu> + <mu, x - mu> + <R (q - mu), R (x - mu)>, exactly so in the second.
+//! cases <q, x> ~ <q, mu> + <mu, x - mu> + <R (q - mu), R (x - mu)>, in the second up to the
+//! rounding of R.
 
 #[cfg(feature = "build")]
 mod basis;
