@@ -170,6 +170,8 @@ fn the_demonstration_works_twice() {
         assert_eq!(count(&page, "<img "), 120 * 6);
         assert_eq!(Gallery::open(dir.join("sample.gallery")).unwrap().len(), 553);
         assert!(!dir.join("sample.gallery.building").exists());
+        // As if this one had been interrupted: the next puts it right.
+        fs::write(dir.join("sample/manifest.csv"), "image").unwrap();
     }
     // What it suggests to try works.
     let place = dir.join("sample.gallery");

@@ -153,14 +153,15 @@ fn check_page(page: &Path) -> Result<(), Failure> {
     if same { Ok(()) } else { Err(not_ours(page)) }
 }
 
-/// Writes the sample's files, where they are not there already.
+/// Writes the sample's files, where they are not there already as a whole.
 fn unpack(to: &Path) -> Result<(), Failure> {
     for folder in folders() {
         let path = to.join(folder.path());
         fs::create_dir_all(&path).map_err(|e| Failure::file("create", &path, e))?;
         for file in folder.files() {
             let path = to.join(file.path());
-            if fs::metadata(&path).is_err() {
+            let there = fs::metadata(&path).is_ok_and(|m| m.len() == file.contents().len() as u64);
+            if !there {
                 fs::write(&path, file.contents()).map_err(|e| Failure::file("write", &path, e))?;
             }
         }
