@@ -2,7 +2,9 @@
 //!
 //! In come unit vectors; out go whole numbers and, a centroid, the step they are in. Rounding errs by
 //! under a hundredth of a centroid's length, in no particular direction, which is far below the
-//! noise of a mate; and half the bytes are read in a fourth of the time.
+//! noise of a mate; and half the bytes of half precision are read.
+
+use std::ops::Range;
 
 use crate::kernels::codes::CHUNK_BYTES;
 use crate::kernels::{Bits, CodeRows, Kernels};
@@ -33,13 +35,13 @@ impl<'a> Levels<'a> {
             && count.checked_mul(Self::row_bytes(dims)) == Some(self.levels.len())
     }
 
-    /// Appends what `take` makes of the number and the similarity, up to a factor that is the same
-    /// for all, of the centroids of a range that exist.
+    /// Hands `take` the number and the similarity, up to a factor that is the same for all, of those
+    /// centroids of a range that exist.
     pub(super) fn score(
         &self,
         kernels: Kernels,
         probe: &ProbeLevels,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         sums: &mut Vec<i32>,
         mut take: impl FnMut(usize, f32),
     ) {

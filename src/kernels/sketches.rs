@@ -46,8 +46,8 @@ pub struct Sought<'a> {
 
 impl Kernels {
     /// Appends, for each probe, the slot of each face that scores its floor or more, in the order of
-    /// the slots. The first face of the first block is `first_slot`. Two probes take little longer
-    /// than one and a half.
+    /// the slots. The first face of the first block is `first_slot`. Probes are taken
+    /// two at a time, which share what is done to the sketches alone.
     ///
     /// A block that is not whole is left out. Places that pad the last block are scored like any
     /// face: slots beyond the last face are for the caller to drop. A list grows as it fills, by at
