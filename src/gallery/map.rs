@@ -55,6 +55,13 @@ impl Mapping {
         Ok(Self(Some(memory.make_read_only()?)))
     }
 
+    /// Says that its pages are read here and there: otherwise a missing one brings its neighbours
+    /// along, megabytes of them on some systems, which drive out of memory what is needed.
+    pub(crate) fn read_scattered(&self) {
+        // Reading along is only slower.
+        let _ = self.0.as_ref().map(|map| map.advise(memmap2::Advice::Random));
+    }
+
     /// The bytes as a shared buffer that keeps the mapping alive.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self.0 {
@@ -70,6 +77,19 @@ impl Deref for Mapping {
     fn deref(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
+}
+
+/// Asks the system to read from disk, all together, what of `bytes` is mapped and not in memory.
+pub(crate) fn will_need(bytes: &[u8]) {
+    let before = bytes.as_ptr().addr() % rustix::param::page_size();
+    let page = bytes.as_ptr().wrapping_sub(before).cast_mut().cast();
+    // SAFETY: the advice starts reading and changes nothing in memory. From the start of the page
+    // that holds the first byte to the last byte, all is mapped as long as the slice lives.
+    #[allow(unsafe_code)]
+    let asked =
+        unsafe { rustix::mm::madvise(page, before + bytes.len(), rustix::mm::Advice::WillNeed) };
+    // What was not asked for is read when it is touched.
+    let _ = asked;
 }
 
 /// Opens a regular file and nothing else: opening a pipe may wait forever, reading a device too.

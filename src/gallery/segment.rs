@@ -234,6 +234,7 @@ impl Segment {
             *range = (hashes, face_file.range::<u32>(places, Some(entries))?);
         }
         let vector_file = open(FileKind::Vectors)?;
+        vector_file.data.read_scattered();
         let values = count.checked_mul(dims as u64);
         let vectors = match catalogue.vectors {
             VectorType::F32 => vector_file.range::<f32>(Section::VectorsF32, values)?,

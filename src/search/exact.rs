@@ -1,7 +1,11 @@
 //! Exhaustive search: every face, or every face that passes, in storage order.
 //!
 //! The oracle of all other searches, by the same kernels. Several probes share each block of
-//! faces, so that a block is read from memory once and from the cache thereafter.
+//! faces, so that a block is read from memory once and from the cache thereafter. Blocks that have
+//! to come from disk are asked for a few megabytes ahead, so that the disk reads in long runs.
+
+use std::ops::Range;
+use std::time::Instant;
 
 use super::SearchError;
 use super::scratch::{Beam, Candidate};
@@ -12,6 +16,8 @@ use super::stop::Stop;
 /// Faces scored for one probe before the next probe has its turn: 256 KiB at 512 dimensions, so
 /// that a block stays in the second-level cache.
 const BLOCK: u32 = 128;
+/// Blocks that are asked for together where vectors come from disk.
+const READ_AHEAD: u32 = 32;
 
 /// What to keep of what a scan sees.
 pub(crate) enum Keep {
@@ -78,19 +84,33 @@ pub(super) fn score_all(
     stop: &Stop,
 ) -> Result<(), SearchError> {
     let faces = probes.first().map_or(0, |(scores, _)| scores.faces());
-    let mut block = Vec::with_capacity(BLOCK as usize);
-    let mut from = 0;
+    let passing = |slots: Range<u32>| {
+        slots.filter(|&slot| selection.is_none_or(|selection| selection.contains(slot)))
+    };
+    let mut block: Vec<u32> = Vec::with_capacity(BLOCK as usize);
+    let (mut from, mut asked_for) = (0, 0);
+    let mut from_disk = false;
     while from < faces {
         stop.check()?;
+        if let Some((scores, _)) = probes.first().filter(|_| from_disk && from >= asked_for) {
+            asked_for = from.saturating_add(READ_AHEAD * BLOCK).min(faces);
+            block.clear();
+            block.extend(passing(from..asked_for));
+            for run in block.chunk_by(|slot, next| slot + 1 == *next) {
+                scores.read_ahead(run[0]..run[run.len() - 1] + 1);
+            }
+        }
         let to = from.saturating_add(BLOCK).min(faces);
         block.clear();
-        match selection {
-            Some(selection) => block.extend((from..to).filter(|&slot| selection.contains(slot))),
-            None => block.extend(from..to),
-        }
-        for (scores, keep) in probes.iter_mut() {
+        block.extend(passing(from..to));
+        let begun = Instant::now();
+        for (at, (scores, keep)) in probes.iter_mut().enumerate() {
             for &slot in &block {
                 keep.meet(Candidate { similarity: scores.similarity(slot), slot });
+            }
+            // The first probe waits for the disk, the others have what it read.
+            if at == 0 && from >= asked_for {
+                from_disk = Exact::is_from_disk(block.len() as u64, begun.elapsed());
             }
         }
         from = to;

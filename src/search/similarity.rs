@@ -1,11 +1,17 @@
 //! Exact similarities: the dot product of the probe with a face's own vector.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use super::walk::{Scored, Scores};
+use crate::gallery::map::will_need;
 use crate::gallery::segment::Vectors;
 use crate::kernels::{Kernels, prefetch};
 
 /// Vectors on their way while one is computed.
 pub(super) const AHEAD: usize = 4;
+/// Vectors that took longer than this each came from disk: one from memory takes a tenth of it.
+const FROM_DISK: Duration = Duration::from_micros(5);
 
 /// A probe and the vectors it is compared with.
 #[derive(Clone, Copy)]
@@ -49,6 +55,21 @@ impl<'a> Exact<'a> {
                 prefetch(row(values, slot, dims).unwrap_or_default(), usize::MAX);
             }
         }
+    }
+
+    /// Asks the system to read from disk, all together, what of these vectors is not in memory.
+    pub(super) fn read_ahead(&self, slots: Range<u32>) {
+        let dims = self.probe.len();
+        let values = slots.start as usize * dims..slots.end as usize * dims;
+        will_need(match self.vectors {
+            Vectors::F32(all) => bytemuck::cast_slice(all.get(values).unwrap_or_default()),
+            Vectors::F16(all) => bytemuck::cast_slice(all.get(values).unwrap_or_default()),
+        });
+    }
+
+    /// Whether this many vectors that took so long came from disk, in good part.
+    pub(super) fn is_from_disk(vectors: u64, took: Duration) -> bool {
+        took > FROM_DISK.saturating_mul(vectors.min(u64::from(u32::MAX)) as u32)
     }
 
     /// Number of faces.
