@@ -2,12 +2,11 @@
 //!
 //! Dot products: vectors in the first-level cache, so that the arithmetic is measured and not the
 //! memory. Codes and sketches: in the first-level cache, and over a million faces beside what
-//! reading the same bytes costs at the least.
+//! reading the same bytes costs at the least. Throughput is nanoseconds a code and bytes a cycle.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
@@ -16,13 +15,18 @@ use lookalike::kernels::codes::Bits;
 use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, Sought, TABLE_BYTES};
 use lookalike::kernels::{CodeRows, Isa, Kernels};
 
+#[path = "common/per_code.rs"]
+mod per_code;
+use per_code::PerCode;
+
 const FACES: usize = 1 << 20;
 const CODE_BYTES: usize = 64;
 const STRIDE: usize = 72;
+const SKETCH_BYTES: usize = 16;
 /// Rows whose bytes stay in the first-level cache.
 const FEW: usize = 256;
 
-fn dot(criterion: &mut Criterion) {
+fn dot(criterion: &mut Criterion<PerCode>) {
     for dims in [128_usize, 512] {
         let a: Vec<f32> = (0..dims).map(|i| (i as f32 * 0.37).sin()).collect();
         let b: Vec<f32> = (0..dims).map(|i| (i as f32 * 0.73).cos()).collect();
@@ -43,7 +47,7 @@ fn dot(criterion: &mut Criterion) {
     }
 }
 
-fn codes(criterion: &mut Criterion) {
+fn codes(criterion: &mut Criterion<PerCode>) {
     let bytes = noise(FACES * STRIDE);
     let all = CodeRows::new(&bytes, STRIDE, CODE_BYTES);
     let few = CodeRows::new(&bytes[..FEW * STRIDE], STRIDE, CODE_BYTES);
@@ -60,7 +64,7 @@ fn codes(criterion: &mut Criterion) {
                 noise(bits.chunk_dims()).into_iter().map(|v| v.cast_signed().max(-127)).collect();
             let name = |what: &str| BenchmarkId::new(format!("{what}-{}bit", bits.bits()), isa);
             let mut sums = Vec::new();
-            group.throughput(Throughput::Elements(FEW as u64));
+            group.throughput(throughput(FEW, CODE_BYTES));
             group.bench_function(name("one-l1"), |bencher| {
                 bencher.iter(|| {
                     let codes = (0..FEW).map(|row| &bytes[row * STRIDE..][..CODE_BYTES]);
@@ -72,13 +76,13 @@ fn codes(criterion: &mut Criterion) {
                     kernels.levels_dot_rows(bits, few, &in_order, black_box(&probe), &mut sums);
                 });
             });
-            group.throughput(Throughput::Elements(FACES as u64));
+            group.throughput(throughput(FACES, CODE_BYTES));
             group.bench_function(name("range-1m"), |bencher| {
                 bencher.iter(|| {
                     kernels.levels_dot_range(bits, all, 0..FACES as u32, &probe, &mut sums);
                 });
             });
-            group.throughput(Throughput::Elements(survivors.len() as u64));
+            group.throughput(throughput(survivors.len(), CODE_BYTES));
             group.bench_function(name("survivors"), |bencher| {
                 bencher.iter(|| kernels.levels_dot_rows(bits, all, &survivors, &probe, &mut sums));
             });
@@ -95,7 +99,7 @@ fn codes(criterion: &mut Criterion) {
         }
         let (signs, mut distances) = (noise(CODE_BYTES), Vec::new());
         for (what, rows) in [("l1", few), ("1m", all)] {
-            group.throughput(Throughput::Elements(rows.count() as u64));
+            group.throughput(throughput(rows.count(), CODE_BYTES));
             group.bench_function(BenchmarkId::new(format!("hamming-{what}"), isa), |bencher| {
                 bencher.iter(|| {
                     kernels.hamming_rows(rows, 0..FACES as u32, black_box(&signs), &mut distances);
@@ -106,8 +110,8 @@ fn codes(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn sketches(criterion: &mut Criterion) {
-    let blocks = noise(FACES * 16);
+fn sketches(criterion: &mut Criterion<PerCode>) {
+    let blocks = noise(FACES * SKETCH_BYTES);
     let mut tables = [0; TABLE_BYTES];
     for (entry, value) in tables.iter_mut().zip(noise(TABLE_BYTES)) {
         *entry = value % (MAX_ENTRY + 1);
@@ -118,7 +122,7 @@ fn sketches(criterion: &mut Criterion) {
         let isa = kernels.isa().name();
         let mut slots = Vec::new();
         for (what, some) in [("l1", &blocks[..16 * BLOCK_BYTES]), ("1m", &blocks[..])] {
-            group.throughput(Throughput::Elements(some.len() as u64 / 16));
+            group.throughput(throughput(some.len() / SKETCH_BYTES, SKETCH_BYTES));
             for percent in [0, 1, 5] {
                 let floor = floor_passing(&blocks, &tables, percent);
                 let name = format!("scan-{percent}%-{what}");
@@ -134,6 +138,7 @@ fn sketches(criterion: &mut Criterion) {
         }
     }
     // What sign against sign would cost on sketches laid out one after the other.
+    group.throughput(throughput(FACES, SKETCH_BYTES));
     let mut distances = vec![0_u32; FACES];
     let probe = u128::from_ne_bytes(std::array::from_fn(|i| i as u8 * 37));
     group.bench_function("signs-1m", |bencher| {
@@ -150,7 +155,7 @@ fn differing(sketches: &[u8], probe: u128, distances: &mut [u32]) {
 }
 
 /// The least that a pass over these bytes can cost: one sum of them all.
-fn memory(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: &[u8]) {
+fn memory(group: &mut BenchmarkGroup<'_, PerCode>, name: &str, bytes: &[u8]) {
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.bench_function(name, |bencher| {
         bencher.iter(|| {
@@ -167,7 +172,7 @@ fn memory(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, bytes: &[u8]) {
 
 /// The lowest score that no more than so many in a hundred faces reach.
 fn floor_passing(blocks: &[u8], tables: &[u8; TABLE_BYTES], percent: usize) -> u16 {
-    let most = blocks.len() / 16 * percent / 100;
+    let most = blocks.len() / SKETCH_BYTES * percent / 100;
     let floors: Vec<u16> = (0..=2048).collect();
     let too_many = |&floor: &u16| {
         let mut slots = Vec::new();
@@ -178,11 +183,16 @@ fn floor_passing(blocks: &[u8], tables: &[u8; TABLE_BYTES], percent: usize) -> u
     floors.partition_point(too_many) as u16
 }
 
+/// So many codes of so many bytes, factors left out.
+fn throughput(codes: usize, bytes: usize) -> Throughput {
+    Throughput::ElementsAndBytes { elements: codes as u64, bytes: (codes * bytes) as u64 }
+}
+
 fn every() -> impl Iterator<Item = Kernels> {
     Isa::ALL.into_iter().filter_map(Kernels::of)
 }
 
-fn quick<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+fn quick<'a>(criterion: &'a mut Criterion<PerCode>, name: &str) -> BenchmarkGroup<'a, PerCode> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
     group.warm_up_time(Duration::from_millis(100));
@@ -205,5 +215,9 @@ fn shuffled(slots: &[u32]) -> Vec<u32> {
     slots
 }
 
-criterion_group!(benches, dot, codes, sketches);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(PerCode::new());
+    targets = dot, codes, sketches
+}
 criterion_main!(benches);
