@@ -2,7 +2,7 @@
 //!
 //! Each measurement is a process of its own, with the files in the page cache. Resident memory is
 //! anonymous and file pages together (`RssAnon` and `RssFile` of `/proc/self/status`), after less
-//! before. The gallery is that of the `lookup` benchmark, made here without a graph's wait if it is
+//! before. The gallery is that of the `walk` benchmark, made here without a graph's wait if it is
 //! not there: `FACES` x 512, `RUNS` processes, medians.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]

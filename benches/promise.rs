@@ -17,13 +17,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use lookalike::ingest::Manifest;
 use lookalike::synth::Profile;
 use lookalike::{Build, Builder, Cancel, Embedding, Gallery, Query, Silent};
 use rayon::prelude::*;
 
 mod common;
-use common::{Data, print_machine, setting};
+use common::{Data, mates_in_top, print_machine, setting, subjects};
 
 const K: usize = 10;
 const RATES: [f64; 3] = [0.95, 0.99, 0.999];
@@ -98,14 +97,11 @@ fn main() {
 
 fn run(case: &Case, probes: u64) -> String {
     let data = Data::new(case.profile, case.faces, case.isolated, probes, case.seed);
-    let subjects = |name: &str| -> Vec<Option<String>> {
-        let lines = Manifest::open(&data.folder.join(name)).expect("a manifest");
-        lines.iter().expect("lines").map(|line| line.expect("a line").subject).collect()
-    };
     let place = data.folder.join("gallery");
     let _ = fs::remove_dir_all(&place);
     let (gallery, seconds) = gallery(case, &data, &place);
-    let (faces, probed) = (subjects("manifest.csv"), subjects("probes.csv"));
+    let (faces, probed) =
+        (subjects(&data.folder.join("manifest.csv")), subjects(&data.folder.join("probes.csv")));
     let mated = probed.iter().take_while(|subject| subject.is_some()).count();
     let probes = &data.probes[..mated];
     let wanted = wanted(&gallery, probes, &probed, &faces);
@@ -154,7 +150,7 @@ fn gallery(case: &Case, data: &Data, place: &Path) -> (Gallery, f64) {
     (Gallery::open(place).expect("the gallery"), seconds)
 }
 
-/// Face ids of the mates within the exact top: nothing was rejected, so they are rows.
+/// Face ids of the mates within the exact top.
 fn wanted(
     gallery: &Gallery,
     probes: &[Embedding],
@@ -165,11 +161,12 @@ fn wanted(
     let mut wanted = Vec::with_capacity(probes.len());
     for (probes, probed) in probes.chunks(BATCH).zip(probed.chunks(BATCH)) {
         let answers = gallery.search_batch(probes, &query).expect("answers");
-        wanted.extend(answers.into_iter().zip(probed).map(|(answer, subject)| {
-            let answer = answer.expect("an answer");
-            let ids = answer.iter().map(|face| face.face_id.0);
-            ids.filter(|&row| faces[row as usize] == *subject).collect::<HashSet<u64>>()
-        }));
+        wanted.extend(
+            answers
+                .into_iter()
+                .zip(probed)
+                .map(|(answer, subject)| mates_in_top(&answer.expect("an answer"), subject, faces)),
+        );
     }
     wanted
 }

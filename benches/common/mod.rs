@@ -2,13 +2,16 @@
 
 #![allow(dead_code, clippy::expect_used, clippy::print_stdout)]
 
+use std::collections::HashSet;
+use std::fmt::Debug;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 
-use lookalike::ingest::Embeddings;
+use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::synth::{Profile, Synth};
-use lookalike::{Cancel, Embedding, Silent};
+use lookalike::{Cancel, Embedding, Matches, Silent};
 
 /// Prints the machine and the commit, without which a figure says nothing.
 pub(crate) fn print_machine() {
@@ -34,6 +37,12 @@ pub(crate) fn commit() -> String {
 /// A number from the environment variable `name`.
 pub(crate) fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What the environment variable `name` lists, between commas.
+pub(crate) fn listed<T: FromStr<Err: Debug>>(name: &str, default: &str) -> Vec<T> {
+    let text = std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    text.split(',').map(|one| one.parse().expect(name)).collect()
 }
 
 pub(crate) fn median(values: &mut [f64]) -> f64 {
@@ -86,7 +95,7 @@ impl Data {
 }
 
 /// The embeddings of a file, each of unit length.
-pub(crate) fn read(path: &std::path::Path) -> Vec<Embedding> {
+pub(crate) fn read(path: &Path) -> Vec<Embedding> {
     let file = Embeddings::open(path, None).expect("readable");
     let mut row = vec![0.0; file.dims()];
     (0..file.rows())
@@ -95,4 +104,20 @@ pub(crate) fn read(path: &std::path::Path) -> Vec<Embedding> {
             Embedding::new(row.clone()).expect("an embedding")
         })
         .collect()
+}
+
+/// The subject of each line of a manifest.
+pub(crate) fn subjects(path: &Path) -> Vec<Option<String>> {
+    let lines = Manifest::open(path).expect("a manifest");
+    lines.iter().expect("lines").map(|line| line.expect("a line").subject).collect()
+}
+
+/// Face ids of the mates among an answer, where no row was rejected, so that they are rows.
+pub(crate) fn mates_in_top(
+    answer: &Matches<'_>,
+    subject: &Option<String>,
+    rows: &[Option<String>],
+) -> HashSet<u64> {
+    let ids = answer.iter().map(|face| face.face_id.0);
+    ids.filter(|&row| subject.is_some() && rows[row as usize] == *subject).collect()
 }
