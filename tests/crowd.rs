@@ -11,13 +11,18 @@ use std::collections::HashSet;
 use common::{Place, Random, embedding, ids, run};
 use lookalike::graph::GraphParams;
 use lookalike::search::Plan;
-use lookalike::{Gallery, Query};
+use lookalike::{Builder, Gallery, Query};
 
 const DIMS: usize = 16;
 
 /// A gallery of these rows, its graph built with little effort so that islands may arise.
 fn gallery_of(place: &Place) -> Gallery {
-    run(&place.build().graph(GraphParams::new(8, 40, 0).unwrap())).unwrap();
+    gallery_by(place, Builder::Own)
+}
+
+fn gallery_by(place: &Place, builder: Builder) -> Gallery {
+    let graph = GraphParams::new(8, 40, 0).unwrap();
+    run(&place.build().builder(builder).graph(graph).replace(true)).unwrap();
     place.open()
 }
 
@@ -112,6 +117,8 @@ fn a_thousand_equal_embeddings_hide_nobody() {
     let mut rows = vec![equal.clone(); 1062];
     rows.extend(random.vectors(600, DIMS));
     let place = Place::of(&rows);
+    let gallery = gallery_by(&place, Builder::HnswRs);
+    all_in_reach(&gallery, &[equal.clone(), rows[1500].clone()]);
     let gallery = gallery_of(&place);
     all_in_reach(&gallery, &[equal.clone(), rows[1500].clone()]);
     let first: Vec<u64> = (0..1062).collect();

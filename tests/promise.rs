@@ -52,7 +52,7 @@ fn made(isolated: bool, builder: Builder, labelled: bool) -> Measured {
 /// People with one photo mostly, with a graph.
 fn isolated() -> &'static Measured {
     static MADE: OnceLock<Measured> = OnceLock::new();
-    MADE.get_or_init(|| made(true, Builder::HnswRs, true))
+    MADE.get_or_init(|| made(true, Builder::Own, true))
 }
 
 fn promise(gallery: &Gallery) -> &Promise {

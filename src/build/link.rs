@@ -12,7 +12,7 @@ use super::faces::Ingested;
 use super::place::{Measured, Place};
 use super::promise::{Measuring, Sample};
 use super::{Build, BuildError, Builder, Coded, VectorFile};
-use crate::gallery::codes::CodeFile;
+use crate::gallery::codes::{CodeFile, CodesView};
 use crate::gallery::format::FileKind;
 use crate::gallery::segment::{BinaryFile, Vectors};
 use crate::gallery::{GalleryError, GraphInfo};
@@ -22,8 +22,10 @@ use crate::{Cancel, Gallery, Progress};
 
 /// What is to be linked.
 pub(super) struct LinkJob<'a> {
+    builder: Builder,
     vectors: Vectors<'a>,
     dims: usize,
+    codes: CodesView<'a>,
     /// The slot of each place.
     slots: &'a [u32],
     /// Slots of faces that are linked after all others.
@@ -40,8 +42,13 @@ impl LinkJob<'_> {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Option<Graph>, BuildError> {
-        let Self { vectors, dims, last, pause, .. } = self;
-        graph::build(vectors, dims, params, last, pause, progress, cancel)
+        let Self { builder, vectors, dims, codes, last, pause, .. } = self;
+        match builder {
+            Builder::HnswRs => {
+                graph::hnsw_rs::build(vectors, dims, params, last, pause, progress, cancel)
+            }
+            _ => graph::own::build((vectors, dims), codes, params, last, pause, progress, cancel),
+        }
     }
 
     /// Takes over an index that was made elsewhere, its data ids being places; `None` where it is
@@ -104,7 +111,15 @@ impl Linking<'_> {
             let (file, dims) = (self.vectors()?, self.ingested.dims);
             let codes = self.codes()?;
             let (vectors, slots) = (file.vectors(), codes.slots());
-            let job = LinkJob { vectors, dims, slots, last: &last, pause: &mut pause };
+            let job = LinkJob {
+                builder: self.build.builder,
+                vectors,
+                dims,
+                codes: codes.view(self.ingested.counts.enrolled as u32)?,
+                slots,
+                last: &last,
+                pause: &mut pause,
+            };
             let graph = match link(job)? {
                 Some(graph) => graph,
                 None if cancel.is_cancelled() => return Err(BuildError::Cancelled),
@@ -169,12 +184,13 @@ impl Linking<'_> {
     ) -> Result<GraphInfo, BuildError> {
         let (segment, dims) = (self.place.segment(), self.ingested.dims);
         let file = self.vectors()?;
+        graph::lift(&mut graph, left_out);
         let reached = graph::link_in(&mut graph, left_out, file.vectors(), dims, progress, cancel)
             .ok_or(BuildError::Cancelled)?;
         graph::store(&graph, &segment, dims)?;
         let params = &self.build.params;
         Ok(GraphInfo {
-            builder: "hnsw-rs".to_owned(),
+            builder: self.build.builder.to_string(),
             m: params.m(),
             ef_construction: params.ef_construction(),
             seed: params.seed(),

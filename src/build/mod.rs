@@ -15,6 +15,7 @@
 //!
 //! A face's *place* is its number in the order of the input, its *slot* that in the order of cells.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -69,11 +70,23 @@ const LEAST_MEMORY: u64 = 64 << 20;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Builder {
-    /// The crate hnsw_rs.
+    /// This project.
     #[default]
+    Own,
+    /// The crate hnsw_rs.
     HnswRs,
     /// Nobody: the gallery answers by scans alone.
     None,
+}
+
+impl fmt::Display for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "own",
+            Self::HnswRs => "hnsw-rs",
+            Self::None => "none",
+        })
+    }
 }
 
 impl FromStr for Builder {
@@ -81,9 +94,10 @@ impl FromStr for Builder {
 
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
+            "own" => Ok(Self::Own),
             "hnsw-rs" => Ok(Self::HnswRs),
             "none" => Ok(Self::None),
-            _ => Err(format!("no builder {name:?}; there are hnsw-rs and none")),
+            _ => Err(format!("no builder {name:?}; there are own, hnsw-rs and none")),
         }
     }
 }
@@ -280,8 +294,9 @@ impl Build {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<IngestCounts, BuildError> {
-        let take_over = |job: LinkJob<'_>| Ok(job.take_over(index, &self.params));
-        self.run_here("take over", &take_over, progress, cancel)
+        let build = Self { builder: Builder::HnswRs, ..self.clone() };
+        let take_over = |job: LinkJob<'_>| Ok(job.take_over(index, &build.params));
+        build.run_here("take over", &take_over, progress, cancel)
     }
 
     fn run_here(

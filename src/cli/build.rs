@@ -51,13 +51,13 @@ pub(crate) struct Args {
     /// How to store vectors
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16"])]
     vectors: String,
-    /// Who builds the graph; with none, searches scan
-    #[arg(long, value_name = "BUILDER", default_value = "hnsw-rs", value_parser = ["hnsw-rs", "none"])]
+    /// Who builds the graph: lookalike itself, or the crate hnsw_rs; with none, searches scan
+    #[arg(long, value_name = "BUILDER", default_value = "own", value_parser = ["own", "hnsw-rs", "none"])]
     builder: String,
     /// Memory to stay below beside the graph, such as 512M or 2G; at least 64M
     #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
     memory: u64,
-    /// Threads; as many as there are cores unless given. With 1, equal input gives equal bytes
+    /// Threads; as many as there are cores unless given. Equal input gives equal bytes, by hnsw-rs with 1 alone
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     /// Seed of the order in which the graph takes faces

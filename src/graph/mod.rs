@@ -6,7 +6,11 @@
 //! | file | job |
 //! |---|---|
 //! | `params` | checked settings of a build |
+//! | `own` | the builder: levels, upper layers, layer 0 |
+//! | `insert` | links faces in batches |
+//! | `select` | chooses a face's links among the faces near it |
 //! | `hnsw_rs` | the reference builder: the crate of that name, its layers exported |
+//! | `floor` | gives links to faces that too few link to |
 //! | `reach` | links in what layer 0 does not reach |
 //! | `store` | writes the graph as a gallery's file |
 
@@ -15,12 +19,20 @@ use std::ops::Range;
 use crate::gallery::format::NONE;
 use crate::gallery::graph::GraphView;
 
-mod hnsw_rs;
+mod floor;
+pub(crate) mod hnsw_rs;
+mod insert;
+pub(crate) mod own;
 mod params;
 mod reach;
+mod select;
 mod store;
 
-pub(crate) use hnsw_rs::{build, export, has_ids_to};
+#[cfg(all(test, feature = "synth"))]
+mod tests;
+
+pub(crate) use floor::lift;
+pub(crate) use hnsw_rs::{export, has_ids_to};
 pub use params::{GraphParams, ParamsError};
 pub(crate) use reach::link_in;
 pub(crate) use store::store;

@@ -36,8 +36,8 @@ impl Default for GraphParams {
 }
 
 impl GraphParams {
-    /// `m` links a face on upper layers and twice as many on layer 0; `ef_construction` candidates
-    /// examined for each face; `seed` of the order of insertion.
+    /// `m` links a face on upper layers and twice as many on layer 0, at most; `ef_construction`
+    /// candidates looked for for each face; `seed` of the levels and of the order of insertion.
     ///
     /// # Errors
     /// When `m` is not 2 to 255, or `ef_construction` is less than `m`.

@@ -35,12 +35,14 @@ mod stop;
 mod together;
 pub(crate) mod walk;
 
+#[cfg(feature = "build")]
+pub(crate) use coded::Coded;
 pub use filter::{Filter, FilterError};
 pub use promise::{Ladder, Promise, Reads, Rung};
 #[cfg(feature = "build")]
 pub(crate) use promise::{PROMISED, exhaustive_microseconds};
 pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
-use scratch::Candidate;
+pub(crate) use scratch::Candidate;
 pub(crate) use scratch::ScratchPool;
 pub(crate) use selection::Selection;
 pub(crate) use selection::SelectionCache;

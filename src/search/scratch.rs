@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// The order of candidates: by similarity, then by slot, so that it is total.
-    pub(super) fn by_similarity(a: &Self, b: &Self) -> Ordering {
+    pub(crate) fn by_similarity(a: &Self, b: &Self) -> Ordering {
         b.similarity.total_cmp(&a.similarity).then(a.slot.cmp(&b.slot))
     }
 

@@ -45,7 +45,7 @@ impl<'a> Exact<'a> {
 
     /// Asks the processor to fetch a face's vector.
     #[inline]
-    pub(super) fn fetch(&self, slot: u32) {
+    pub(crate) fn fetch(&self, slot: u32) {
         let dims = self.probe.len();
         match self.vectors {
             Vectors::F32(values) => {

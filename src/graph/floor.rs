@@ -1,0 +1,69 @@
+//! A floor under in-degrees: every face is linked to by a few others.
+//!
+//! Choosing links by diversity leaves faces that hardly anyone links to: outliers, and photos that
+//! others of the person stand in for. A walk meets them by luck. Whom such a face links to links
+//! back, in place of the least similar face that has links to spare.
+
+use std::collections::HashSet;
+
+use super::Graph;
+use crate::gallery::format::NONE;
+
+/// One part in this many of the degree is the least in-degree.
+const PART: usize = 8;
+
+/// Gives faces on layer 0 that too few link to, but those in `left_out`, more links.
+pub(crate) fn lift(graph: &mut Graph, left_out: &HashSet<u32>) {
+    let least = (graph.degree / PART).max(1) as u32;
+    let mut links = vec![0_u32; graph.faces()];
+    for &to in graph.layer0.iter().filter(|&&to| to != NONE) {
+        links[to as usize] += 1;
+    }
+    for slot in 0..graph.faces() as u32 {
+        if links[slot as usize] >= least || left_out.contains(&slot) {
+            continue;
+        }
+        for host in graph.view().neighbours(slot).to_vec() {
+            if links[slot as usize] >= least {
+                break;
+            }
+            let from = host as usize * graph.degree;
+            let list = &mut graph.layer0[from..from + graph.degree];
+            if list.contains(&slot) {
+                continue;
+            }
+            let free = list.iter().position(|&to| to == NONE);
+            let spare = || list.iter().rposition(|&to| links[to as usize] > least);
+            let Some(place) = free.or_else(spare) else { continue };
+            if list[place] != NONE {
+                links[list[place] as usize] -= 1;
+            }
+            list[place] = slot;
+            links[slot as usize] += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_nobody_links_to_gets_links_that_others_can_spare() {
+        // All link to 0 and 1; 3 links to both of them and nobody to 3.
+        let mut graph = Graph::empty(4, 2, 1);
+        graph.layer0 = vec![1, 2, 0, 2, 0, 1, 0, 1];
+        lift(&mut graph, &HashSet::new());
+        let into = |slot| graph.layer0.iter().filter(|&&to| to == slot).count();
+        assert!((0..4).all(|slot| into(slot) >= 1), "{:?}", graph.layer0);
+    }
+
+    #[test]
+    fn who_is_left_out_stays_out() {
+        let mut graph = Graph::empty(3, 2, 1);
+        graph.layer0 = vec![1, NONE, 0, NONE, 0, 1];
+        let before = graph.clone();
+        lift(&mut graph, &HashSet::from([2]));
+        assert_eq!(graph, before);
+    }
+}
