@@ -1,9 +1,9 @@
 //! The whole lookup loop: synthetic galleries of every profile and both kinds, asked for hit rates.
 //!
-//! Every gallery is built as a user would build it (with a graph up to 100,000 faces, without one
-//! beyond) and asked by its own plans for each of `RATES`, one probe at a time on one thread and in
-//! batches of 64 on all; medians of `ROUNDS` rounds after a warm-up, the rates taking turns. Truth is
-//! the exhaustive search. A probe of nobody has no mate to miss, so its speed stands beside.
+//! Every gallery is built as a user would build it and asked by its own plans for each of `RATES`,
+//! one probe at a time on one thread and in batches of 64 on all; medians of `ROUNDS` rounds after a
+//! warm-up, the rates taking turns. Truth is the exhaustive search. A probe of nobody has no mate to
+//! miss, so its speed stands beside.
 //!
 //! `cargo bench --bench lookup` takes 100,000 and 1,000,000 faces; with `-- --large` 10,000,000 as
 //! well, of 128 dimensions alone. FACES, PROFILES, KINDS, PROBES, ROUNDS and RATES change what is
@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use lookalike::synth::Profile;
-use lookalike::{Build, Builder, Cancel, Gallery, Matches, Query, Silent};
+use lookalike::{Build, Cancel, Gallery, Matches, Query, Silent};
 
 mod common;
 use common::{Data, listed, mates_in_top, median, print_machine, setting, subjects};
@@ -24,8 +24,6 @@ const K: usize = 10;
 const BATCH: usize = 64;
 /// One probe in so many goes ahead of each measurement.
 const WARM_UP: usize = 8;
-/// Beyond so many faces hnsw_rs takes too long to build a graph.
-const WITH_GRAPH: u64 = 100_000;
 /// More faces than this are taken of 128 dimensions alone.
 const WIDE: u64 = 1_000_000;
 
@@ -48,15 +46,15 @@ fn main() {
                 if faces > WIDE && profile != Profile::Dlib128 {
                     continue;
                 }
-                measure(&Data::new(profile, faces, kind == "isolated", probes, 1), faces, rounds);
+                measure(&Data::new(profile, faces, kind == "isolated", probes, 1), rounds);
             }
         }
     }
 }
 
-fn measure(data: &Data, faces: u64, rounds: usize) {
+fn measure(data: &Data, rounds: usize) {
     println!("\n{}", data.name);
-    let gallery = gallery(data, faces);
+    let gallery = gallery(data);
     let probed = subjects(&data.folder.join("probes.csv"));
     let rows = subjects(&data.folder.join("manifest.csv"));
     let exhaustive = Query::new().top(K).exhaustive();
@@ -166,14 +164,12 @@ impl Line {
     }
 }
 
-fn gallery(data: &Data, faces: u64) -> Gallery {
-    let builder = if faces <= WITH_GRAPH { Builder::HnswRs } else { Builder::None };
+fn gallery(data: &Data) -> Gallery {
     let place = data.folder.join("looked-up");
     if !place.exists() {
         let begun = Instant::now();
         Build::new(&place, data.folder.join("embeddings.npy"))
             .manifest(data.folder.join("manifest.csv"))
-            .builder(builder)
             .run(&Silent, &Cancel::new())
             .expect("a gallery");
         println!("built in {:.0} s", begun.elapsed().as_secs_f64());

@@ -183,7 +183,7 @@ fn bytes(answers: &[Vec<u64>]) -> Vec<u8> {
 }
 
 fn build_ours(index: &str, embeddings: &str, manifest: &str, builder: &str) {
-    let builder = if builder == "none" { Builder::None } else { Builder::HnswRs };
+    let builder = builder.parse::<Builder>().expect("a builder");
     let build = Build::new(index, embeddings).manifest(manifest).builder(builder);
     let begun = Instant::now();
     build.run(&Silent, &Cancel::new()).expect("a gallery");

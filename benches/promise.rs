@@ -137,7 +137,7 @@ fn run(case: &Case, probes: u64) -> String {
 
 fn gallery(case: &Case, data: &Data, place: &Path) -> (Gallery, f64) {
     let mut build = Build::new(place, data.folder.join("embeddings.npy")).builder(if case.graph {
-        Builder::HnswRs
+        Builder::Own
     } else {
         Builder::None
     });

@@ -36,7 +36,7 @@ def all_indexes(faces: int) -> list[Index]:
     theirs = machine.crate_version("hnsw_rs")
     lists = lists_for(faces)
     return [
-        _own("lookalike", own, [*walks("beam"), *promised(), ["exhaustive"]], builder="hnsw-rs"),
+        _own("lookalike", own, [*walks("beam"), *promised(), ["exhaustive"]], builder="own"),
         _own("lookalike no graph", own, [*shares(), *promised()], builder="none"),
         Index("hnsw_rs M16", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 16}, native=True),
         Index("hnsw_rs M32", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 32}, native=True),
