@@ -90,7 +90,7 @@ fn once(folder: &Path, builder: &str) {
     println!("most MiB {}", most.unwrap_or(0.0) / 1024.0);
 }
 
-/// Takes down how long each step took, until the next began.
+/// Takes down how long each step took.
 struct Clock(Mutex<Vec<(String, f64)>>);
 
 impl Clock {

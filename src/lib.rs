@@ -10,7 +10,7 @@
 //!    | space     mean, rotation and dimensions, learned from a sample    [feature `build`]
 //!    | cells     k-means order: neighbours in space lie side by side     [feature `build`]
 //!    | codes     a face in a cache line, a sketch in 16 bytes            [feature `build`]
-//!    | graph     HNSW over the vectors, every face reachable             [feature `build`]
+//!    | graph     HNSW over codes and vectors, all reachable              [feature `build`]
 //!    v
 //! gallery        immutable mapped files and a small catalogue
 //!    | search    filter -> plan -> walk or scan -> rerank -> group, threshold

@@ -142,7 +142,9 @@ impl Linking<'_> {
     /// The vectors by slot.
     fn vectors(&self) -> Result<VectorFile, BuildError> {
         let (segment, name) = (self.place.segment(), FileKind::Vectors.file_name());
-        Ok(VectorFile::open(&segment, name, self.build.vectors, self.ingested)?)
+        let file = VectorFile::open(&segment, name, self.build.vectors, self.ingested)?;
+        file.read_scattered();
+        Ok(file)
     }
 
     fn codes(&self) -> Result<CodeFile, BuildError> {
@@ -184,7 +186,11 @@ impl Linking<'_> {
     ) -> Result<GraphInfo, BuildError> {
         let (segment, dims) = (self.place.segment(), self.ingested.dims);
         let file = self.vectors()?;
-        graph::lift(&mut graph, left_out);
+        if self.build.builder == Builder::Own {
+            progress.begin("links", None);
+            graph::lift(&mut graph, left_out, cancel).ok_or(BuildError::Cancelled)?;
+            progress.end();
+        }
         let reached = graph::link_in(&mut graph, left_out, file.vectors(), dims, progress, cancel)
             .ok_or(BuildError::Cancelled)?;
         graph::store(&graph, &segment, dims)?;

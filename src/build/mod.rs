@@ -9,7 +9,7 @@
 //!                                                in the order of the input
 //! codes   space and cells learned, faces put
 //!         by cell, every face coded           -> vectors.bin, codes.bin
-//! graph   hnsw_rs, exported, all reachable    -> graph.bin
+//! graph   linked in batches, all reachable    -> graph.bin
 //! publish checksums, gallery.json, rename     -> GALLERY
 //! ```
 //!
@@ -442,6 +442,11 @@ impl VectorFile {
             VectorType::F16 => file.range::<f16>(Section::VectorsF16, None)?,
         };
         Ok(Self { file, kind, range })
+    }
+
+    /// Says that vectors are read here and there.
+    fn read_scattered(&self) {
+        self.file.data().read_scattered();
     }
 
     fn vectors(&self) -> Vectors<'_> {

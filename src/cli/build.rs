@@ -57,10 +57,11 @@ pub(crate) struct Args {
     /// Memory to stay below beside the graph, such as 512M or 2G; at least 64M
     #[arg(long, value_name = "BYTES", default_value = "2G", value_parser = parse_bytes)]
     memory: u64,
-    /// Threads; as many as there are cores unless given. Equal input gives equal bytes, by hnsw-rs with 1 alone
+    /// Threads; as many as there are cores unless given. Equal input gives equal bytes
+    /// on any number; with --builder hnsw-rs, on 1
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
-    /// Seed of the order in which the graph takes faces
+    /// Seed of the graph: its levels, and the order in which it takes faces
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Replace the gallery that is there, once the new one is finished

@@ -124,7 +124,7 @@ pub struct GraphInfo {
     pub m: usize,
     /// Candidates examined for each face while building.
     pub ef_construction: usize,
-    /// Seed of the order of insertion.
+    /// Seed of the levels and of the order in which faces are linked.
     pub seed: u64,
     /// Layers above layer 0.
     pub upper_layers: usize,

@@ -59,7 +59,14 @@ impl Mapping {
     /// along, megabytes of them on some systems, which drive out of memory what is needed.
     pub(crate) fn read_scattered(&self) {
         // Reading along is only slower.
+        #[cfg(unix)]
         let _ = self.0.as_ref().map(|map| map.advise(memmap2::Advice::Random));
+    }
+
+    /// Takes [`read_scattered`](Self::read_scattered) back.
+    pub(crate) fn read_in_order(&self) {
+        #[cfg(unix)]
+        let _ = self.0.as_ref().map(|map| map.advise(memmap2::Advice::Sequential));
     }
 
     /// The bytes as a shared buffer that keeps the mapping alive.
@@ -79,18 +86,30 @@ impl Deref for Mapping {
     }
 }
 
+/// What one request reads at most on common settings of disks.
+#[cfg(unix)]
+const ONE_REQUEST: usize = 128 << 10;
+
 /// Asks the system to read from disk, all together, what of `bytes` is mapped and not in memory.
+#[cfg(unix)]
 pub(crate) fn will_need(bytes: &[u8]) {
-    let before = bytes.as_ptr().addr() % rustix::param::page_size();
-    let page = bytes.as_ptr().wrapping_sub(before).cast_mut().cast();
-    // SAFETY: the advice starts reading and changes nothing in memory. From the start of the page
-    // that holds the first byte to the last byte, all is mapped as long as the slice lives.
-    #[allow(unsafe_code)]
-    let asked =
-        unsafe { rustix::mm::madvise(page, before + bytes.len(), rustix::mm::Advice::WillNeed) };
-    // What was not asked for is read when it is touched.
-    let _ = asked;
+    for bytes in bytes.chunks(ONE_REQUEST) {
+        let before = bytes.as_ptr().addr() % rustix::param::page_size();
+        let page = bytes.as_ptr().wrapping_sub(before).cast_mut().cast();
+        let advice = rustix::mm::Advice::WillNeed;
+        // SAFETY: the advice starts reading and changes nothing in memory. From the start of the
+        // page that holds the first byte (there is one) to the last byte, all is mapped as long as
+        // the slice lives.
+        #[allow(unsafe_code)]
+        let asked = unsafe { rustix::mm::madvise(page, before + bytes.len(), advice) };
+        // What was not asked for is read when it is touched.
+        let _ = asked;
+    }
 }
+
+/// Elsewhere what is touched is read.
+#[cfg(not(unix))]
+pub(crate) fn will_need(_: &[u8]) {}
 
 /// Opens a regular file and nothing else: opening a pipe may wait forever, reading a device too.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {

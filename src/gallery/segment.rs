@@ -277,6 +277,11 @@ impl Segment {
         }
     }
 
+    /// Has the system read the vectors ahead, for one who goes through all of them.
+    pub(crate) fn read_in_order(&self) {
+        self.vector_file.data.read_in_order();
+    }
+
     /// One face's vector in single precision; empty where there is none.
     pub(crate) fn vector(&self, slot: u32) -> Cow<'_, [f32]> {
         self.vectors().vector(slot, self.dims)

@@ -193,6 +193,7 @@ fn check_content(gallery: &Gallery, verified: &mut Verified) {
         Ok(cells) => cells_fault(&cells, faces).into_iter().for_each(&mut fault),
         Err(error) => fault(error.to_string()),
     }
+    segment.read_in_order();
     for slot in 0..faces {
         let squares: f64 = segment.vector(slot).iter().map(|&v| f64::from(v).powi(2)).sum();
         // Said so that a NaN is not of unit length either.

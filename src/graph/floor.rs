@@ -1,4 +1,4 @@
-//! A floor under in-degrees: every face is linked to by a few others.
+//! A floor under in-degrees: every face is linked to by a few others, as far as those have room.
 //!
 //! Choosing links by diversity leaves faces that hardly anyone links to: outliers, and photos that
 //! others of the person stand in for. A walk meets them by luck. Whom such a face links to links
@@ -7,19 +7,36 @@
 use std::collections::HashSet;
 
 use super::Graph;
+use crate::Cancel;
 use crate::gallery::format::NONE;
 
 /// One part in this many of the degree is the least in-degree.
 const PART: usize = 8;
+/// Faces between looks at the cancel flag.
+const BETWEEN_LOOKS: u32 = 65_536;
 
-/// Gives faces on layer 0 that too few link to, but those in `left_out`, more links.
-pub(crate) fn lift(graph: &mut Graph, left_out: &HashSet<u32>) {
-    let least = (graph.degree / PART).max(1) as u32;
-    let mut links = vec![0_u32; graph.faces()];
+/// Links into each face on layer 0.
+pub(super) fn in_degrees(graph: &Graph) -> Vec<u32> {
+    let mut links = vec![0; graph.faces()];
     for &to in graph.layer0.iter().filter(|&&to| to != NONE) {
         links[to as usize] += 1;
     }
+    links
+}
+
+/// The least links into a face.
+pub(super) fn least(graph: &Graph) -> u32 {
+    (graph.degree / PART).max(1) as u32
+}
+
+/// Gives faces on layer 0 that too few link to, but those in `left_out`, more links; `None` once
+/// cancelled.
+pub(crate) fn lift(graph: &mut Graph, left_out: &HashSet<u32>, cancel: &Cancel) -> Option<()> {
+    let (least, mut links) = (least(graph), in_degrees(graph));
     for slot in 0..graph.faces() as u32 {
+        if slot.is_multiple_of(BETWEEN_LOOKS) && cancel.is_cancelled() {
+            return None;
+        }
         if links[slot as usize] >= least || left_out.contains(&slot) {
             continue;
         }
@@ -42,6 +59,7 @@ pub(crate) fn lift(graph: &mut Graph, left_out: &HashSet<u32>) {
             links[slot as usize] += 1;
         }
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -53,7 +71,7 @@ mod tests {
         // All link to 0 and 1; 3 links to both of them and nobody to 3.
         let mut graph = Graph::empty(4, 2, 1);
         graph.layer0 = vec![1, 2, 0, 2, 0, 1, 0, 1];
-        lift(&mut graph, &HashSet::new());
+        lift(&mut graph, &HashSet::new(), &Cancel::new());
         let into = |slot| graph.layer0.iter().filter(|&&to| to == slot).count();
         assert!((0..4).all(|slot| into(slot) >= 1), "{:?}", graph.layer0);
     }
@@ -63,7 +81,7 @@ mod tests {
         let mut graph = Graph::empty(3, 2, 1);
         graph.layer0 = vec![1, NONE, 0, NONE, 0, 1];
         let before = graph.clone();
-        lift(&mut graph, &HashSet::from([2]));
+        lift(&mut graph, &HashSet::from([2]), &Cancel::new());
         assert_eq!(graph, before);
     }
 }

@@ -6,6 +6,8 @@
 //! equal graphs (the batches of ParlayANN; Manohar et al., 2024). Walks read codes; vectors are
 //! read for what a walk ended with.
 
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 
 use super::Graph;
@@ -76,7 +78,6 @@ pub(super) fn insert(
 ) -> Option<()> {
     let degree = graph.degree;
     widen(graph, degree + degree / ROOM);
-    let mut changed = vec![false; graph.faces()];
     let mut rest = places;
     let mut batch = Vec::new();
     while !rest.is_empty() {
@@ -88,24 +89,16 @@ pub(super) fn insert(
         batch.extend_from_slice(&rest[..count]);
         // Faces near each other are walked to through the same lists.
         batch.sort_unstable();
-        link(graph, nodes, &batch, degree, width, &mut changed);
+        link(graph, nodes, &batch, degree, width);
         rest = &rest[count..];
         linked += count;
         progress.advance(count as u64);
     }
-    finish(graph, nodes, degree, &changed);
-    Some(())
+    finish(graph, nodes, degree, cancel)
 }
 
 /// Links the faces of one batch.
-fn link(
-    graph: &mut Graph,
-    nodes: Nodes<'_>,
-    batch: &[u32],
-    degree: usize,
-    width: Width,
-    changed: &mut [bool],
-) {
+fn link(graph: &mut Graph, nodes: Nodes<'_>, batch: &[u32], degree: usize, width: Width) {
     let found: Vec<Vec<Candidate>> = batch
         .par_iter()
         .map_init(Scratch::default, |scratch, &place| {
@@ -127,28 +120,29 @@ fn link(
     }
     back.par_sort_unstable();
     let groups: Vec<&[(u32, u32)]> = back.chunk_by(|a, b| a.0 == b.0).collect();
-    let lists: Vec<Vec<u32>> = groups
-        .par_iter()
-        .map_init(Scratch::default, |scratch, group| {
-            let host = group[0].0;
-            let mut list = graph.view().neighbours(host).to_vec();
-            for &(_, place) in *group {
-                if !list.contains(&place) {
-                    list.push(place);
+    // A few at a time: what becomes of one list does not depend on another.
+    for groups in groups.chunks(MOST) {
+        let lists: Vec<Vec<u32>> = groups
+            .par_iter()
+            .map_init(Scratch::default, |scratch, group| {
+                let host = group[0].0;
+                let mut list = graph.view().neighbours(host).to_vec();
+                for &(_, place) in *group {
+                    if !list.contains(&place) {
+                        list.push(place);
+                    }
                 }
-            }
-            if list.len() > graph.degree {
-                shorten(&mut list, nodes, host, degree, scratch);
-            }
-            list
-        })
-        .collect();
-    for (group, list) in groups.iter().zip(lists) {
-        let host = group[0].0;
-        changed[host as usize] = true;
-        let places = list_mut(graph, host);
-        places.fill(NONE);
-        places[..list.len()].copy_from_slice(&list);
+                if list.len() > graph.degree {
+                    shorten(&mut list, nodes, host, degree, scratch);
+                }
+                list
+            })
+            .collect();
+        for (group, list) in groups.iter().zip(lists) {
+            let places = list_mut(graph, group[0].0);
+            places.fill(NONE);
+            places[..list.len()].copy_from_slice(&list);
+        }
     }
 }
 
@@ -166,6 +160,7 @@ fn look(graph: &Graph, nodes: Nodes<'_>, place: u32, width: Width, scratch: &mut
         return;
     }
     near.extend(steps.beam.candidates().iter().filter(|found| found.slot != place));
+    near.sort_unstable_by(|a, b| in_turn(a, b, place));
     near.truncate(width.exact);
     by_similarity(near, nodes, place);
 }
@@ -185,9 +180,14 @@ fn by_similarity(near: &mut [Candidate], nodes: Nodes<'_>, place: u32) {
         }
         near[at].similarity = exact.similarity(nodes.slot(near[at].slot));
     }
-    // Among copies each takes the one after itself, so that none is everybody's.
-    let turn = |candidate: &Candidate| candidate.slot.wrapping_sub(place);
-    near.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then(turn(a).cmp(&turn(b))));
+    near.sort_unstable_by(|a, b| in_turn(a, b, place));
+}
+
+/// The order of candidates for the list of the face at `place`: by similarity, and copies in an order
+/// that is another for each face, so that none of them is everybody's.
+fn in_turn(a: &Candidate, b: &Candidate, place: u32) -> Ordering {
+    let turn = |candidate: &Candidate| (candidate.slot ^ place).wrapping_mul(0x9E37_79B9);
+    b.similarity.total_cmp(&a.similarity).then(turn(a).cmp(&turn(b)))
 }
 
 /// Vectors on their way while one is computed.
@@ -204,33 +204,30 @@ fn shorten(list: &mut Vec<u32>, nodes: Nodes<'_>, host: u32, degree: usize, scra
     list.extend(choosing.chosen.iter().map(|chosen| chosen.slot));
 }
 
-/// Shortens the lists that are longer than the degree, orders the others that changed, and gives
-/// back the room.
-fn finish(graph: &mut Graph, nodes: Nodes<'_>, degree: usize, changed: &[bool]) {
+/// Shortens the lists that are longer than the degree, and gives back the room; `None` once
+/// cancelled.
+fn finish(graph: &mut Graph, nodes: Nodes<'_>, degree: usize, cancel: &Cancel) -> Option<()> {
     let room = graph.degree;
-    graph.layer0.par_chunks_mut(room).enumerate().for_each_init(
-        Scratch::default,
-        |scratch, (place, links)| {
-            if !changed[place] {
-                return;
-            }
-            let used = links.iter().position(|&link| link == NONE).unwrap_or(links.len());
-            let mut list = links[..used].to_vec();
-            if used > degree {
-                shorten(&mut list, nodes, place as u32, degree, scratch);
-            } else {
-                let near = &mut scratch.near;
-                near.clear();
-                near.extend(list.iter().map(|&slot| Candidate { similarity: 0.0, slot }));
-                by_similarity(near, nodes, place as u32);
-                list.clear();
-                list.extend(near.iter().map(|near| near.slot));
-            }
-            links.fill(NONE);
-            links[..list.len()].copy_from_slice(&list);
-        },
-    );
+    for (part, lists) in graph.layer0.chunks_mut(room * MOST).enumerate() {
+        if cancel.is_cancelled() {
+            return None;
+        }
+        lists.par_chunks_mut(room).enumerate().for_each_init(
+            Scratch::default,
+            |scratch, (at, links)| {
+                if links.get(degree).is_none_or(|&link| link == NONE) {
+                    return;
+                }
+                let used = links.iter().position(|&link| link == NONE).unwrap_or(room);
+                let (mut list, host) = (links[..used].to_vec(), (part * MOST + at) as u32);
+                shorten(&mut list, nodes, host, degree, scratch);
+                links.fill(NONE);
+                links[..list.len()].copy_from_slice(&list);
+            },
+        );
+    }
     widen(graph, degree);
+    Some(())
 }
 
 /// Gives lists another number of places; those beyond are empty.

@@ -1,6 +1,6 @@
 //! The graph in memory, as builders make it and the gallery stores it.
 //!
-//! In come vectors; out goes an HNSW graph over their slots: neighbour lists of a fixed degree on
+//! In come vectors and codes; out goes an HNSW graph over their slots: neighbour lists of a fixed degree on
 //! layer 0, small upper layers, and every face reachable from the entry point.
 //!
 //! | file | job |

@@ -1,7 +1,7 @@
 //! The builder: faces are linked in growing batches, walked to by codes, chosen by vectors.
 //!
 //! Levels are drawn as in HNSW (Malkov & Yashunin, 2018). The upper layers are linked first, each by
-//! itself, the highest first; then layer 0, whose walks begin where they lead. In memory are codes,
+//! itself; then layer 0, whose walks begin where they lead. In memory are codes,
 //! where the system keeps them there, and the lists; vectors stay on disk. One seed gives one graph,
 //! whatever the number of threads.
 
@@ -34,10 +34,11 @@ pub(crate) fn build<E>(
     let levels = Levels::draw(faces, params, last);
     let walk = params.ef_construction();
     let width = Width { walk, exact: walk.min(EXACT.max(params.degree())) };
-    progress.begin("graph", Some(u64::from(faces) - last.len() as u64));
+    let nodes = levels.upper.iter().map(Vec::len).sum::<usize>() + levels.order.len();
+    progress.begin("graph", Some(nodes as u64));
     graph.entry = levels.order.first().copied().unwrap_or(0);
-    let upper = Upper { vectors, dims, codes, width };
-    if upper.add(&mut graph, &levels.upper, cancel).is_none() {
+    let upper = Upper { vectors, dims, codes, width, seed: params.seed(), progress, cancel };
+    if upper.add(&mut graph, &levels.upper).is_none() {
         return Ok(None);
     }
     let nodes = Nodes { codes, vectors, dims, slots: None };
@@ -58,7 +59,9 @@ pub(crate) fn build<E>(
         progress.begin("graph, rest", Some(last.len() as u64));
         let mut left: Vec<u32> = last.iter().copied().collect();
         left.sort_unstable();
-        let linked = levels.order.len();
+        left.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(params.seed()));
+        // In small batches, so that those of one person, who lie side by side, find each other.
+        let linked = left.len();
         if insert(&mut graph, nodes, &left, linked, width, progress, cancel).is_none() {
             return Ok(None);
         }
@@ -84,15 +87,15 @@ impl Levels {
     fn draw(faces: u32, params: &GraphParams, last: &HashSet<u32>) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(params.seed());
         let shrink = (params.m() as f64).ln();
-        let mut leveled: Vec<(usize, u32)> = (0..faces)
-            .filter(|slot| !last.contains(slot))
-            .map(|slot| {
-                let chance: f64 = 1.0 - random.random::<f64>();
-                (((-chance.ln() / shrink) as usize).min(MAX_LAYERS), slot)
-            })
-            .collect();
+        let mut leveled: Vec<(u8, u32)> = Vec::new();
+        let mut order = Vec::new();
+        for slot in (0..faces).filter(|slot| !last.contains(slot)) {
+            let chance: f64 = 1.0 - random.random::<f64>();
+            let level = ((-chance.ln() / shrink) as usize).min(MAX_LAYERS);
+            if level > 0 { leveled.push((level as u8, slot)) } else { order.push(slot) }
+        }
         leveled.shuffle(&mut random);
-        leveled.sort_by_key(|&(level, _)| std::cmp::Reverse(level.min(1)));
+        order.shuffle(&mut random);
         // The entry point is on the highest layer that anyone is on, and the first of all.
         if let Some(highest) = (0..leveled.len()).max_by_key(|&at| leveled[at].0) {
             leveled.swap(0, highest);
@@ -106,11 +109,9 @@ impl Levels {
             }
             slots
         });
-        Self {
-            upper: upper.collect(),
-            of_upper: leveled.iter().take_while(|&&(level, _)| level > 0).count(),
-            order: leveled.iter().map(|&(_, slot)| slot).collect(),
-        }
+        let upper = upper.collect();
+        order.splice(0..0, leveled.iter().map(|&(_, slot)| slot));
+        Self { upper, order, of_upper: leveled.len() }
     }
 }
 
@@ -120,13 +121,16 @@ struct Upper<'a> {
     dims: usize,
     codes: CodesView<'a>,
     width: Width,
+    seed: u64,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
 }
 
 impl Upper<'_> {
-    /// Links the upper layers and puts them into the graph.
-    fn add(&self, graph: &mut Graph, layers: &[Vec<u32>], cancel: &Cancel) -> Option<()> {
+    /// Links the upper layers and puts them into the graph; `None` once cancelled.
+    fn add(&self, graph: &mut Graph, layers: &[Vec<u32>]) -> Option<()> {
         for (at, slots) in layers.iter().enumerate() {
-            let layer = self.link(slots, graph.upper_degree, cancel)?;
+            let layer = self.link(slots, graph.upper_degree)?;
             let start = graph.slots.len();
             graph.links.extend_from_slice(&layer.layer0);
             graph.slots.extend_from_slice(slots);
@@ -142,7 +146,7 @@ impl Upper<'_> {
     }
 
     /// Links the faces of one layer with each other, by place.
-    fn link(&self, slots: &[u32], degree: usize, cancel: &Cancel) -> Option<Graph> {
+    fn link(&self, slots: &[u32], degree: usize) -> Option<Graph> {
         let bytes = self.codes.shape.row_bytes();
         let mut rows = Vec::with_capacity(slots.len() * bytes);
         for &slot in slots {
@@ -155,9 +159,9 @@ impl Upper<'_> {
         let mut layer = Graph::empty(slots.len(), degree, 1);
         // In the order of slots neighbours come together: spread, so that early links reach far.
         let mut order: Vec<u32> = (1..slots.len() as u32).collect();
-        order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(slots.len() as u64));
+        order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(self.seed));
         order.insert(0, 0);
-        insert(&mut layer, nodes, &order, 0, self.width, &crate::Silent, cancel)?;
+        insert(&mut layer, nodes, &order, 0, self.width, self.progress, self.cancel)?;
         Some(layer)
     }
 }

@@ -66,7 +66,7 @@ impl GraphParams {
         self.ef_construction
     }
 
-    /// Seed of the order of insertion.
+    /// Seed of the levels and of the order in which faces are linked.
     pub fn seed(&self) -> u64 {
         self.seed
     }

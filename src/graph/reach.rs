@@ -12,7 +12,7 @@ use crate::search::walk::{Steps, Trace, Walk, walk};
 use crate::search::{Exact, Stop};
 use crate::{Cancel, Progress};
 
-use super::Graph;
+use super::{Graph, floor};
 
 /// Hosts looked for to link a face in from.
 const HOSTS: usize = 64;
@@ -40,7 +40,7 @@ pub(crate) fn link_in(
     if faces == 0 {
         return Some(Reached::default());
     }
-    let mut tree = Tree::new(faces);
+    let mut tree = Tree::new(graph);
     tree.spread(graph, graph.entry, NONE);
     let before = faces - tree.reached;
     progress.begin("reach", Some(before as u64));
@@ -53,12 +53,12 @@ pub(crate) fn link_in(
             return None;
         }
         let reached = tree.reached;
-        let host = host(graph, &tree, vectors, dims, slot, &mut steps)?;
+        let host = host(graph, &mut tree, vectors, dims, slot, &mut steps)?;
         tree.spread(graph, slot, host);
         progress.advance((tree.reached - reached) as u64);
     }
     progress.end();
-    let mut again = Tree::new(faces);
+    let mut again = Tree::new(graph);
     again.spread(graph, graph.entry, NONE);
     Some(Reached { before: before as u64, after: (faces - again.reached) as u64 })
 }
@@ -69,11 +69,16 @@ struct Tree {
     parents: Vec<u32>,
     reached: usize,
     queue: Vec<u32>,
+    /// Links into each face, and how many of them none should fall below.
+    links: Vec<u32>,
+    least: u32,
 }
 
 impl Tree {
-    fn new(faces: usize) -> Self {
-        Self { parents: vec![NONE; faces], reached: 0, queue: Vec::new() }
+    fn new(graph: &Graph) -> Self {
+        let parents = vec![NONE; graph.faces()];
+        let (links, least) = (floor::in_degrees(graph), floor::least(graph));
+        Self { parents, reached: 0, queue: Vec::new(), links, least }
     }
 
     fn reaches(&self, slot: u32) -> bool {
@@ -105,7 +110,7 @@ impl Tree {
 /// places or more. `None` cannot happen, then.
 fn host(
     graph: &mut Graph,
-    tree: &Tree,
+    tree: &mut Tree,
     vectors: Vectors<'_>,
     dims: usize,
     slot: u32,
@@ -121,26 +126,33 @@ fn host(
     let anywhere = 0..graph.faces() as u32;
     near.into_iter()
         .chain(anywhere)
-        .filter(|&host| tree.reaches(host))
-        .find(|&host| give_link(graph, tree, host, slot))
+        .find(|&host| tree.reaches(host) && give_link(graph, tree, host, slot))
 }
 
-/// Puts `slot` into the list of `host`: into a free place, or for the least similar link that holds
-/// nobody. Whether it could.
-fn give_link(graph: &mut Graph, tree: &Tree, host: u32, slot: u32) -> bool {
+/// Puts `slot` into the list of `host`: into a free place, or for a link late in the list that holds
+/// nobody, one that its face can spare where there is such. Whether it could.
+fn give_link(graph: &mut Graph, tree: &mut Tree, host: u32, slot: u32) -> bool {
     let from = host as usize * graph.degree;
     let list = &mut graph.layer0[from..from + graph.degree];
     let replaceable = |&place: &usize| {
         let to = list[place];
         to == NONE || tree.parents[to as usize] != host
     };
-    // Lists are in order of similarity: the last place is free, or holds the least similar.
-    let Some(place) = (0..list.len()).rev().find(replaceable) else { return false };
+    let can_spare =
+        |&place: &usize| list[place] == NONE || tree.links[list[place] as usize] > tree.least;
+    // Lists begin with the most similar: the last place is free, or its face is missed least.
+    let mut places = (0..list.len()).rev();
+    let spared = places.clone().find(|place| replaceable(place) && can_spare(place));
+    let Some(place) = spared.or_else(|| places.find(replaceable)) else { return false };
     let place = if list[place] == NONE {
         list.iter().position(|&to| to == NONE).unwrap_or(place)
     } else {
         place
     };
+    if list[place] != NONE {
+        tree.links[list[place] as usize] -= 1;
+    }
+    tree.links[slot as usize] += 1;
     list[place] = slot;
     true
 }

@@ -40,6 +40,7 @@ pub(super) fn choose(
     let Choosing { options, chosen } = choosing;
     chosen.clear();
     options.clear();
+    let no_distance = no_distance(vectors);
     let open = |&candidate| Choice { candidate, covered: 0.0, compared: 0 };
     options.extend(candidates.iter().map(open));
     for round in ROUNDS {
@@ -55,7 +56,7 @@ pub(super) fn choose(
                 let between = (1.0 - exact.similarity(slot(other.slot))).max(0.0);
                 // A copy of it covers it whatever the round.
                 let covered =
-                    if between > NO_DISTANCE { distance / between } else { f32::INFINITY };
+                    if between > no_distance { distance / between } else { f32::INFINITY };
                 option.covered = option.covered.max(covered);
                 option.compared += 1;
             }
@@ -69,5 +70,11 @@ pub(super) fn choose(
     chosen.sort_unstable_by(Candidate::by_similarity);
 }
 
-/// Cosines of one vector with itself differ from 1 by rounding.
-const NO_DISTANCE: f32 = 1e-6;
+/// What the cosine of a vector with itself differs from 1 by rounding; values in half precision were
+/// of unit length before they were rounded.
+fn no_distance(vectors: Vectors<'_>) -> f32 {
+    match vectors {
+        Vectors::F32(_) => 1e-6,
+        Vectors::F16(_) => 5e-4,
+    }
+}

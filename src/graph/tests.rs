@@ -7,21 +7,34 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use crate::gallery::format::NONE;
-use crate::graph::GraphParams;
+use crate::graph::{Graph, GraphParams, own};
 use crate::synth::{Profile, Synth};
-use crate::{Build, Cancel, Gallery, Silent};
+use crate::{Build, Cancel, Gallery, Silent, VectorType};
 
 const DIMS: usize = 24;
 
 /// A folder with a gallery of these rows.
 fn gallery(rows: &[Vec<f32>], params: GraphParams, threads: usize) -> (tempfile::TempDir, Gallery) {
+    gallery_in(rows, params, threads, VectorType::F32)
+}
+
+fn gallery_in(
+    rows: &[Vec<f32>],
+    params: GraphParams,
+    threads: usize,
+    vectors: VectorType,
+) -> (tempfile::TempDir, Gallery) {
     let folder = tempfile::tempdir().unwrap();
     let lines: Vec<String> = rows.iter().map(|row| format!("{row:?}\n")).collect();
     let input = folder.path().join("faces.jsonl");
     std::fs::write(&input, lines.concat()).unwrap();
+    // Three photos a person, so that some can be held out.
+    let subjects = (0..rows.len()).map(|row| format!("person-{}\n", row / 3));
+    let manifest = folder.path().join("faces.csv");
+    std::fs::write(&manifest, "subject\n".to_owned() + &subjects.collect::<String>()).unwrap();
     let place = folder.path().join("gallery");
-    let build = Build::new(&place, input).graph(params).threads(threads);
-    build.run(&Silent, &Cancel::new()).unwrap();
+    let build = Build::new(&place, input).manifest(manifest).vectors(vectors);
+    build.graph(params).threads(threads).run(&Silent, &Cancel::new()).unwrap();
     let gallery = Gallery::open(&place).unwrap();
     (folder, gallery)
 }
@@ -82,7 +95,8 @@ proptest! {
 
 #[test]
 fn one_seed_gives_one_graph_whatever_the_threads() {
-    let rows = rows(3000, 5);
+    // More than are answered exactly, so that some are held out and linked last.
+    let rows = rows(6000, 5);
     let of = |threads, seed| {
         let params = GraphParams::new(8, 64, seed).unwrap();
         lists(&gallery(&rows, params, threads).1)
@@ -94,10 +108,16 @@ fn one_seed_gives_one_graph_whatever_the_threads() {
 
 #[test]
 fn copies_do_not_fill_lists_and_are_linked_to() {
+    for vectors in [VectorType::F32, VectorType::F16] {
+        copies_are_few(vectors);
+    }
+}
+
+fn copies_are_few(vectors: VectorType) {
     let mut rows = rows(1500, 6);
     let first = rows[0].clone();
     rows.extend(vec![first; 1062]);
-    let (_folder, gallery) = gallery(&rows, params(), 2);
+    let (_folder, gallery) = gallery_in(&rows, params(), 2, vectors);
     let copy: Vec<bool> = (0..gallery.len() as u32)
         .map(|slot| {
             let vector = gallery.0.segment.vector(slot).into_owned();
@@ -124,4 +144,35 @@ fn few_have_hardly_any_links_into_them_and_nobody_none() {
     Build::new(&place, folder.path().join("embeddings.npy")).run(&Silent, &Cancel::new()).unwrap();
     let into = in_degrees(&lists(&Gallery::open(&place).unwrap()));
     assert!(into.iter().all(|&links| links >= 4), "{:?}", into.iter().min());
+}
+
+#[test]
+fn who_is_linked_last_is_not_there_before() {
+    let (_folder, gallery) = gallery(&rows(2000, 8), params(), 2);
+    let segment = &gallery.0.segment;
+    let codes = segment.codes.view(segment.faces()).unwrap();
+    let last: HashSet<u32> = (0..2000).filter(|slot| slot % 10 == 3).collect();
+    let mut paused = false;
+    let pause = |graph: Graph| {
+        paused = true;
+        assert!(!last.contains(&graph.entry));
+        assert!(graph.slots.iter().all(|slot| !last.contains(slot)));
+        for slot in 0..2000 {
+            let list = graph.view().neighbours(slot);
+            assert!(list.iter().all(|to| !last.contains(to)));
+            assert_eq!(list.is_empty(), last.contains(&slot));
+        }
+        Ok::<(), ()>(())
+    };
+    let vectors = (segment.vectors(), DIMS);
+    let (silent, cancel) = (Silent, Cancel::new());
+    let built = own::build(vectors, codes, &params(), &last, pause, &silent, &cancel);
+    let graph = built.unwrap().unwrap();
+    assert!(paused);
+    assert!((0..2000).all(|slot| !graph.view().neighbours(slot).is_empty()));
+
+    cancel.cancel();
+    let built =
+        own::build(vectors, codes, &params(), &last, |_| Ok::<(), ()>(()), &silent, &cancel);
+    assert_eq!(built, Ok(None));
 }

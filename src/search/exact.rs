@@ -16,8 +16,8 @@ use super::stop::Stop;
 /// Faces scored for one probe before the next probe has its turn: 256 KiB at 512 dimensions, so
 /// that a block stays in the second-level cache.
 const BLOCK: u32 = 128;
-/// Blocks that are asked for together where vectors come from disk.
-const READ_AHEAD: u32 = 32;
+/// Bytes that are asked for together where vectors come from disk.
+const READ_AHEAD: u64 = 8 << 20;
 
 /// What to keep of what a scan sees.
 pub(crate) enum Keep {
@@ -92,8 +92,10 @@ pub(super) fn score_all(
     let mut from_disk = false;
     while from < faces {
         stop.check()?;
-        if let Some((scores, _)) = probes.first().filter(|_| from_disk && from >= asked_for) {
-            asked_for = from.saturating_add(READ_AHEAD * BLOCK).min(faces);
+        let measured = from >= asked_for;
+        if let Some((scores, _)) = probes.first().filter(|_| from_disk && measured) {
+            let ahead = (READ_AHEAD / scores.vector_bytes().max(1)).max(u64::from(BLOCK));
+            asked_for = from.saturating_add(ahead as u32).min(faces);
             block.clear();
             block.extend(passing(from..asked_for));
             for run in block.chunk_by(|slot, next| slot + 1 == *next) {
@@ -109,8 +111,9 @@ pub(super) fn score_all(
                 keep.meet(Candidate { similarity: scores.similarity(slot), slot });
             }
             // The first probe waits for the disk, the others have what it read.
-            if at == 0 && from >= asked_for {
-                from_disk = Exact::is_from_disk(block.len() as u64, begun.elapsed());
+            if at == 0 && measured {
+                let vectors = block.len() as u64;
+                from_disk = scores.is_from_disk(vectors, vectors, begun.elapsed());
             }
         }
         from = to;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::SearchError;
 use super::scratch::{Beam, Candidate};
 use super::searcher::Asked;
-use super::similarity::{AHEAD, Exact};
+use super::similarity::AHEAD;
 use super::stop::Stop;
 
 /// Candidates between looks at the clock and the cancel flag; so many are asked for together.
@@ -45,9 +45,10 @@ pub(super) fn rerank(
     let Reranked { best, found, from_disk } = reranked;
     best.reset(wanted);
     found.clear();
-    let may_reach = |candidate: &Candidate, floor: f32| {
-        candidate.similarity >= floor
-            || candidate.similarity + confidence * coded.error(candidate.slot) >= floor
+    // Said so that a damaged code, whose estimate is no number, rules nobody out.
+    let ruled_out = |candidate: &Candidate, floor: f32| {
+        candidate.similarity < floor
+            && candidate.similarity + confidence * coded.error(candidate.slot) < floor
     };
     let mut read = 0;
     for candidate in candidates.iter().take(AHEAD) {
@@ -58,7 +59,7 @@ pub(super) fn rerank(
         stop.check()?;
         if *from_disk {
             let floor = best.floor().max(at_least);
-            for candidate in candidates[from..to].iter().filter(|one| may_reach(one, floor)) {
+            for candidate in candidates[from..to].iter().filter(|one| !ruled_out(one, floor)) {
                 exact.read_ahead(candidate.slot..candidate.slot.saturating_add(1));
             }
         }
@@ -68,7 +69,7 @@ pub(super) fn rerank(
                 exact.fetch(later.slot);
             }
             let candidate = candidates[at];
-            if !may_reach(&candidate, best.floor().max(at_least)) {
+            if ruled_out(&candidate, best.floor().max(at_least)) {
                 continue;
             }
             read += 1;
@@ -79,7 +80,8 @@ pub(super) fn rerank(
                 found.push(exact);
             }
         }
-        *from_disk = Exact::is_from_disk(read - read_before, begun.elapsed());
+        let looked_at = (to - from) as u64;
+        *from_disk = exact.is_from_disk(read - read_before, looked_at, begun.elapsed());
         (from, to) = (to, to.saturating_add(BETWEEN_LOOKS).min(candidates.len()));
     }
     found.sort_unstable_by(Candidate::by_similarity);

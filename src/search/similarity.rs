@@ -10,8 +10,11 @@ use crate::kernels::{Kernels, prefetch};
 
 /// Vectors on their way while one is computed.
 pub(super) const AHEAD: usize = 4;
-/// Vectors that took longer than this each came from disk: one from memory takes a tenth of it.
-const FROM_DISK: Duration = Duration::from_micros(5);
+/// Nanoseconds that no vector from memory takes, nor any of its bytes, nor passing a face over; a page
+/// from disk takes many times that.
+const VECTOR: u64 = 4000;
+const BYTE: u64 = 1;
+const PASSED_OVER: u64 = 500;
 
 /// A probe and the vectors it is compared with.
 #[derive(Clone, Copy)]
@@ -67,9 +70,11 @@ impl<'a> Exact<'a> {
         });
     }
 
-    /// Whether this many vectors that took so long came from disk, in good part.
-    pub(super) fn is_from_disk(vectors: u64, took: Duration) -> bool {
-        took > FROM_DISK.saturating_mul(vectors.min(u64::from(u32::MAX)) as u32)
+    /// Whether vectors came from disk, in good part, where reading this many and passing over the
+    /// others of `looked_at` faces took so long.
+    pub(super) fn is_from_disk(&self, vectors: u64, looked_at: u64, took: Duration) -> bool {
+        let reading = vectors * (VECTOR + BYTE * self.vector_bytes());
+        vectors > 0 && took > Duration::from_nanos(reading + looked_at * PASSED_OVER)
     }
 
     /// Number of faces.
