@@ -34,8 +34,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["ours", "build", index, embeddings, manifest, builder] => {
-            build_ours(index, embeddings, manifest, builder);
+        ["ours", "build", index, embeddings, manifest, builder, code_bytes] => {
+            build_ours(index, embeddings, manifest, builder, code_bytes);
         }
         ["hnsw-rs", "build", index, embeddings, m] => build_hnsw_rs(index, embeddings, m),
         ["ours", "search", index, probes, mated, found] => {
@@ -182,9 +182,11 @@ fn bytes(answers: &[Vec<u64>]) -> Vec<u8> {
     rows.flat_map(i64::to_le_bytes).collect()
 }
 
-fn build_ours(index: &str, embeddings: &str, manifest: &str, builder: &str) {
+fn build_ours(index: &str, embeddings: &str, manifest: &str, builder: &str, code_bytes: &str) {
     let builder = builder.parse::<Builder>().expect("a builder");
-    let build = Build::new(index, embeddings).manifest(manifest).builder(builder);
+    let code_bytes = code_bytes.parse().expect("a number of bytes");
+    let build = Build::new(index, embeddings).manifest(manifest);
+    let build = build.builder(builder).code_bytes(code_bytes);
     let begun = Instant::now();
     build.run(&Silent, &Cancel::new()).expect("a gallery");
     built(begun);

@@ -91,7 +91,8 @@ def _command(index: Index, task: str, folder: Path, data: Data, *rest: str) -> l
     if task == "search":
         rest = (str(data.probes_file), *rest)
     elif index.engine == "ours":
-        rest = (str(data.faces_file), str(data.manifest), str(index.parameters["builder"]))
+        ours = (str(index.parameters["builder"]), str(index.parameters["code_bytes"]))
+        rest = (str(data.faces_file), str(data.manifest), *ours)
     else:
         rest = (str(data.faces_file), str(index.parameters["m"]))
     return [_peer_binary(), index.engine, task, str(folder), *rest]

@@ -35,9 +35,12 @@ def all_indexes(faces: int) -> list[Index]:
     own = f"{machine.crate_version('lookalike')}-{places.sources()}"
     theirs = machine.crate_version("hnsw_rs")
     lists = lists_for(faces)
+    scans = [*shares(), *promised()]
+    graph = [*walks("beam"), *scans]
     return [
-        _own("lookalike", own, [*walks("beam"), *shares(), *promised()], builder="own"),
-        _own("lookalike no graph", own, [*shares(), *promised()], builder="none"),
+        _own("lookalike", own, graph, builder="own", code_bytes=64),
+        _own("lookalike 128 bytes", own, graph, builder="own", code_bytes=128),
+        _own("lookalike no graph", own, scans, builder="none", code_bytes=64),
         Index("hnsw_rs M16", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 16}, native=True),
         Index("hnsw_rs M32", "hnsw-rs", "hnsw_rs", theirs, walks("ef"), {"m": 32}, native=True),
         _rival("hnswlib M16", "hnswlib", "hnswlib", walks("ef"), m=16),
