@@ -1,10 +1,10 @@
 //! Searches with memory held to what codes and graph take and 256 MiB, beside free memory.
 //!
-//! A gallery of `FACES` x 512 without a graph, of each of `KINDS`, is searched at the hit rate
-//! `RATE` in percent, one probe at a time, `ROUNDS` times with all of it in the page cache and as
-//! often inside a memory cgroup of its own, alternately, each time by a process of its own. Codes
-//! are in its memory, vectors are mapped; before a held round the system forgets what it has of
-//! their file. One probe in eight warms up. Beside the speeds: what a vector costs from this disk.
+//! A gallery of `FACES` x 512, of each of `KINDS`, is searched at the hit rate `RATE` in percent, one
+//! probe at a time, `ROUNDS` times with all of it in the page cache and as often inside a memory
+//! cgroup of its own, alternately, each time by a process of its own. Codes and graph are in its
+//! memory, vectors are mapped; before a held round the system forgets what it has of their file. One
+//! probe in eight warms up. Beside the speeds: what a page costs from this disk.
 //!
 //! `cargo bench --bench held`, as root on Linux. SEED, PROBES, FACES, KINDS, RATE and ROUNDS change
 //! what is run; the gallery is kept, so that a second run begins at once.
@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use lookalike::synth::Profile;
-use lookalike::{Build, Builder, Cancel, Gallery, Query, Silent};
+use lookalike::{Build, Cancel, Gallery, Query, Silent};
 use rustix::fs::{Advice, fadvise};
 
 mod common;
@@ -53,7 +53,6 @@ fn main() {
         if !place.exists() {
             Build::new(&place, data.folder.join("embeddings.npy"))
                 .manifest(data.folder.join("manifest.csv"))
-                .builder(Builder::None)
                 .run(&Silent, &Cancel::new())
                 .expect("a gallery");
         }
@@ -67,8 +66,9 @@ fn rate() -> f64 {
 
 fn compare(gallery: &Path, probes: &Path, rounds: usize) {
     let vectors = file(gallery, "vectors.bin");
-    let codes = fs::metadata(file(gallery, "codes.bin")).expect("codes").len();
-    let Some(group) = Group::new(codes + BESIDE) else {
+    let bytes = |name| fs::metadata(file(gallery, name)).map_or(0, |file| file.len());
+    let hot = bytes("codes.bin") + bytes("graph.bin");
+    let Some(group) = Group::new(hot + BESIDE) else {
         return println!("a memory cgroup cannot be made here: run it as root on Linux");
     };
     let run = |group: &str| -> Vec<f64> {
@@ -93,7 +93,7 @@ fn compare(gallery: &Path, probes: &Path, rounds: usize) {
     }
     let [mated, others, read, held_mated, held_others, _, page] =
         columns.map(|mut column| median(&mut column));
-    println!("codes {codes} bytes, held to {} bytes in all", codes + BESIDE);
+    println!("codes and graph {hot} bytes, held to {} bytes in all", hot + BESIDE);
     println!("most in use {} bytes, {} times at the limit", group.peak(), group.fails());
     println!("a page from this disk takes {page:.0} us; {read:.1} vectors are read a probe");
     println!("             mated QPS   non-mated QPS");

@@ -87,3 +87,66 @@ pub(super) fn rerank(
     found.sort_unstable_by(Candidate::by_similarity);
     Ok(read)
 }
+
+#[cfg(all(test, feature = "build"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::codes::{self, CodedProbe, Shape, SketchScale};
+    use crate::gallery::codes::CodesView;
+    use crate::gallery::segment::Vectors;
+    use crate::kernels::Kernels;
+    use crate::search::coded::Coded;
+    use crate::search::similarity::Exact;
+    use crate::space::Space;
+    use half::f16;
+
+    const DIMS: usize = 512;
+    const FACES: u32 = 20;
+    const DAMAGED: usize = 7;
+
+    #[test]
+    fn a_damaged_code_rules_nobody_out() {
+        let matrix = (0..DIMS * DIMS).map(|at| f16::from_f32((at % (DIMS + 1) == 0).into()));
+        let space = Space::from_parts(DIMS, DIMS, vec![0.0; DIMS], matrix.collect()).unwrap();
+        let shape = Shape::new(1, 64).unwrap();
+        // Alike in all but one dimension; the damaged one is the probe itself.
+        let vector = |face: usize| -> Vec<f32> {
+            let value = |dim| if dim == face && face != DAMAGED { -1.0 } else { 1.0 };
+            (0..DIMS).map(|dim| value(dim) / (DIMS as f32).sqrt()).collect()
+        };
+        let vectors: Vec<f32> = (0..FACES as usize).flat_map(vector).collect();
+        let mut rows = vec![0; FACES as usize * shape.row_bytes()];
+        for (face, row) in rows.chunks_exact_mut(shape.row_bytes()).enumerate() {
+            codes::encode(&vector(face), 0.0, shape, row);
+            if face == DAMAGED {
+                row[shape.bytes()..].fill(0xff);
+            }
+        }
+        let view = CodesView {
+            faces: FACES,
+            shape,
+            scale: SketchScale::default(),
+            space: &space,
+            rows: &rows,
+            sketches: &[],
+        };
+        let (probe, mut coded) = (vector(DAMAGED), CodedProbe::default());
+        coded.set(&space, &Kernels::best(), &probe, shape);
+        let asked = Asked {
+            coded: Coded::new(&coded, view),
+            exact: Exact::new(&probe, Vectors::F32(&vectors)),
+        };
+        assert!(asked.coded.error(DAMAGED as u32).is_nan());
+        let estimate =
+            |slot| if slot == DAMAGED as u32 { f32::NEG_INFINITY } else { 1.0 - slot as f32 };
+        let candidates: Vec<Candidate> =
+            (0..FACES).map(|slot| Candidate { similarity: estimate(slot), slot }).collect();
+        for confidence in [0.0, 3.0, f32::INFINITY] {
+            let mut reranked = Reranked::default();
+            let stop = Stop::default();
+            rerank(&candidates, &asked, 1, -1.0, confidence, &stop, &mut reranked).unwrap();
+            assert_eq!(reranked.found[0].slot, DAMAGED as u32, "confidence {confidence}");
+        }
+    }
+}
