@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use lookalike::synth::Profile;
-use lookalike::{Build, Cancel, Gallery, Query, Silent};
+use lookalike::{Gallery, Query};
 use rustix::fs::{Advice, fadvise};
 
 mod common;
@@ -49,14 +49,7 @@ fn main() {
     for kind in kinds.split(',') {
         let data = Data::new(Profile::ArcFace512, faces, kind == "isolated", probes, seed);
         println!("\n{}", data.name);
-        let place = data.folder.join("gallery");
-        if !place.exists() {
-            Build::new(&place, data.folder.join("embeddings.npy"))
-                .manifest(data.folder.join("manifest.csv"))
-                .run(&Silent, &Cancel::new())
-                .expect("a gallery");
-        }
-        compare(&place, &data.folder.join("probes.npy"), rounds);
+        compare(&data.gallery(), &data.folder.join("probes.npy"), rounds);
     }
 }
 

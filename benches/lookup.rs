@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use lookalike::synth::Profile;
-use lookalike::{Build, Cancel, Gallery, Matches, Query, Silent};
+use lookalike::{Gallery, Matches, Query};
 
 mod common;
 use common::{Data, listed, mates_in_top, median, print_machine, setting, subjects};
@@ -54,7 +54,8 @@ fn main() {
 
 fn measure(data: &Data, rounds: usize) {
     println!("\n{}", data.name);
-    let gallery = gallery(data);
+    let place = data.gallery();
+    let gallery = Gallery::open_resident(place).expect("the gallery");
     let probed = subjects(&data.folder.join("probes.csv"));
     let rows = subjects(&data.folder.join("manifest.csv"));
     let exhaustive = Query::new().top(K).exhaustive();
@@ -162,17 +163,4 @@ impl Line {
         }
         self.plan = answers.first().map_or_else(String::new, |a| format!("{:?}", a.counters.plan));
     }
-}
-
-fn gallery(data: &Data) -> Gallery {
-    let place = data.folder.join("looked-up");
-    if !place.exists() {
-        let begun = Instant::now();
-        Build::new(&place, data.folder.join("embeddings.npy"))
-            .manifest(data.folder.join("manifest.csv"))
-            .run(&Silent, &Cancel::new())
-            .expect("a gallery");
-        println!("built in {:.0} s", begun.elapsed().as_secs_f64());
-    }
-    Gallery::open_resident(place).expect("the gallery")
 }

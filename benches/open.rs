@@ -2,8 +2,7 @@
 //!
 //! Each measurement is a process of its own, with the files in the page cache. Resident memory is
 //! anonymous and file pages together (`RssAnon` and `RssFile` of `/proc/self/status`), after less
-//! before. The gallery is that of the `walk` benchmark, made here without a graph's wait if it is
-//! not there: `FACES` x 512, `RUNS` processes, medians.
+//! before. The gallery is kept from one run to the next: `FACES` x 512, `RUNS` processes, medians.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -14,7 +13,7 @@ use std::time::Instant;
 
 use lookalike::gallery::Gallery;
 use lookalike::synth::Profile;
-use lookalike::{Build, Cancel, FaceId, Query, Silent};
+use lookalike::{FaceId, Query};
 
 mod common;
 use common::{Data, median, print_machine, setting};
@@ -31,13 +30,7 @@ fn main() {
     let runs = setting("RUNS", if quick { 1 } else { 9 });
     print_machine();
     let data = Data::new(Profile::ArcFace512, faces, false, if quick { 20 } else { 2000 }, 1);
-    let place = data.folder.join("gallery");
-    if !place.exists() {
-        Build::new(&place, data.folder.join("embeddings.npy"))
-            .manifest(data.folder.join("manifest.csv"))
-            .run(&Silent, &Cancel::new())
-            .expect("a gallery");
-    }
+    let place = data.gallery();
     let mut columns = [const { Vec::new() }; 3];
     for _ in 0..=runs {
         let program = std::env::current_exe().expect("this program");

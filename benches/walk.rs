@@ -190,7 +190,7 @@ fn index(data: &Data) {
 
 /// The gallery around that index.
 fn gallery(data: &Data) -> Gallery {
-    let place = data.folder.join("gallery");
+    let place = data.folder.join("gallery-hnsw-rs");
     if !place.exists() {
         let mut io = HnswIo::new(&data.folder, "hnsw");
         let hnsw: Hnsw<'_, f32, DistDot> = io.load_hnsw().expect("the index");

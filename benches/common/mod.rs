@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::time::Instant;
 
 use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::synth::{Profile, Synth};
-use lookalike::{Cancel, Embedding, Matches, Silent};
+use lookalike::{Build, Cancel, Embedding, Matches, Silent};
 
 /// Prints the machine and the commit, without which a figure says nothing.
 pub(crate) fn print_machine() {
@@ -87,6 +88,20 @@ impl Data {
         }
         let probes = read(&folder.join("probes.npy"));
         Self { name, folder, probes }
+    }
+
+    /// The gallery of it, built once as a user would build it, and kept.
+    pub(crate) fn gallery(&self) -> PathBuf {
+        let place = self.folder.join("gallery");
+        if !place.exists() {
+            let begun = Instant::now();
+            Build::new(&place, self.folder.join("embeddings.npy"))
+                .manifest(self.folder.join("manifest.csv"))
+                .run(&Silent, &Cancel::new())
+                .expect("a gallery");
+            println!("{}: built in {:.0} s", self.name, begun.elapsed().as_secs_f64());
+        }
+        place
     }
 
     pub(crate) fn vectors(&self) -> Vec<Embedding> {

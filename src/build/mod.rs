@@ -229,18 +229,19 @@ impl Build {
         self
     }
 
-    /// Bytes of memory to stay below beside the graph and 12 bytes a face for their order; 2 GiB
-    /// unless told otherwise, 64 MiB at least. Half of it is for photos being decoded, and later a
-    /// quarter for the faces that cells are learned from. Pages of mapped files, which the system takes back
-    /// when it needs them, are not counted.
+    /// Bytes of memory to stay below beside the order of faces (12 bytes each) and the graph (its
+    /// lists twice over, about 320 bytes a face at M 16; by hnsw_rs the vectors too); 2 GiB unless
+    /// told otherwise, 64 MiB at least. Half of it is for photos being decoded, and later a quarter
+    /// for the faces that cells are learned from. Pages of mapped files, which the system takes
+    /// back when it needs them, are not counted.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// Threads to build with; those of the current rayon pool unless told otherwise. With one, the
-    /// same input gives the same bytes.
+    /// Threads to build with; those of the current rayon pool unless told otherwise. The same input
+    /// gives the same bytes on any number of them; with [`Builder::HnswRs`] on one alone.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads.max(1));

@@ -169,13 +169,11 @@ fn look(graph: &Graph, nodes: Nodes<'_>, place: u32, width: Width, scratch: &mut
 fn by_similarity(near: &mut [Candidate], nodes: Nodes<'_>, place: u32) {
     let vector = nodes.vectors.vector(nodes.slot(place), nodes.dims);
     let exact = Exact::new(&vector, nodes.vectors);
-    for (at, candidate) in near.iter().enumerate() {
-        if at < AHEAD {
-            exact.fetch(nodes.slot(candidate.slot));
-        }
+    for candidate in near.iter().take(Exact::AHEAD) {
+        exact.fetch(nodes.slot(candidate.slot));
     }
     for at in 0..near.len() {
-        if let Some(later) = near.get(at + AHEAD) {
+        if let Some(later) = near.get(at + Exact::AHEAD) {
             exact.fetch(nodes.slot(later.slot));
         }
         near[at].similarity = exact.similarity(nodes.slot(near[at].slot));
@@ -189,9 +187,6 @@ fn in_turn(a: &Candidate, b: &Candidate, place: u32) -> Ordering {
     let turn = |candidate: &Candidate| (candidate.slot ^ place).wrapping_mul(0x9E37_79B9);
     b.similarity.total_cmp(&a.similarity).then(turn(a).cmp(&turn(b)))
 }
-
-/// Vectors on their way while one is computed.
-const AHEAD: usize = 4;
 
 /// Chooses anew which links of an overfull list stay.
 fn shorten(list: &mut Vec<u32>, nodes: Nodes<'_>, host: u32, degree: usize, scratch: &mut Scratch) {

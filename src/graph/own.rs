@@ -1,9 +1,9 @@
 //! The builder: faces are linked in growing batches, walked to by codes, chosen by vectors.
 //!
-//! Levels are drawn as in HNSW (Malkov & Yashunin, 2018). The upper layers are linked first, each by
-//! itself; then layer 0, whose walks begin where they lead. In memory are codes,
-//! where the system keeps them there, and the lists; vectors stay on disk. One seed gives one graph,
-//! whatever the number of threads.
+//! Levels are drawn as in HNSW (Malkov & Yashunin, 2018). The upper layers are linked first, each
+//! by itself; then layer 0, whose walks begin where they lead. In memory are the lists, and codes
+//! where the system keeps them there; vectors stay on disk. One seed gives one graph, whatever the
+//! number of threads.
 
 use std::collections::HashSet;
 
@@ -17,6 +17,9 @@ use crate::gallery::format::NONE;
 use crate::gallery::graph::MAX_LAYERS;
 use crate::gallery::segment::Vectors;
 use crate::{Cancel, Progress};
+
+/// Candidates of a walk whose vectors are read.
+const EXACT: usize = 96;
 
 /// Builds a graph of all faces: those of `last` after all others, once `pause` has had the graph of
 /// the others. `None` once cancelled.
@@ -69,9 +72,6 @@ pub(crate) fn build<E>(
     }
     Ok(Some(graph))
 }
-
-/// Candidates of a walk whose vectors are read.
-const EXACT: usize = 96;
 
 /// Who is on which layer, and in which order faces are linked.
 struct Levels {

@@ -5,11 +5,10 @@
 
 use std::time::Instant;
 
-use super::SearchError;
 use super::scratch::{Beam, Candidate};
 use super::searcher::Asked;
-use super::similarity::AHEAD;
 use super::stop::Stop;
+use super::{Exact, SearchError};
 
 /// Candidates between looks at the clock and the cancel flag; so many are asked for together.
 const BETWEEN_LOOKS: usize = 1024;
@@ -51,7 +50,7 @@ pub(super) fn rerank(
             && candidate.similarity + confidence * coded.error(candidate.slot) < floor
     };
     let mut read = 0;
-    for candidate in candidates.iter().take(AHEAD) {
+    for candidate in candidates.iter().take(Exact::AHEAD) {
         exact.fetch(candidate.slot);
     }
     let (mut from, mut to) = (0, wanted.clamp(FIRST_LOOK, BETWEEN_LOOKS).min(candidates.len()));
@@ -65,7 +64,7 @@ pub(super) fn rerank(
         }
         let (begun, read_before) = (Instant::now(), read);
         for at in from..to {
-            if let Some(later) = candidates.get(at + AHEAD) {
+            if let Some(later) = candidates.get(at + Exact::AHEAD) {
                 exact.fetch(later.slot);
             }
             let candidate = candidates[at];

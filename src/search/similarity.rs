@@ -8,10 +8,8 @@ use crate::gallery::map::will_need;
 use crate::gallery::segment::Vectors;
 use crate::kernels::{Kernels, prefetch};
 
-/// Vectors on their way while one is computed.
-pub(super) const AHEAD: usize = 4;
-/// Nanoseconds that no vector from memory takes, nor any of its bytes, nor passing a face over; a page
-/// from disk takes many times that.
+/// Nanoseconds that no vector from memory takes, nor any of its bytes, nor passing a face over; a
+/// page from disk takes many times that.
 const VECTOR: u64 = 4000;
 const BYTE: u64 = 1;
 const PASSED_OVER: u64 = 500;
@@ -26,6 +24,9 @@ pub(crate) struct Exact<'a> {
 }
 
 impl<'a> Exact<'a> {
+    /// Vectors that are best on their way while one is computed.
+    pub(crate) const AHEAD: usize = 4;
+
     pub(crate) fn new(probe: &'a [f32], vectors: Vectors<'a>) -> Self {
         let faces = vectors.faces(probe.len());
         Self { kernels: Kernels::best(), probe, vectors, faces }
