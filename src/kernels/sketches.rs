@@ -26,6 +26,11 @@ pub const MAX_ENTRY: u8 = 63;
 /// More than the greatest score, whatever the tables hold: eight sums of 8 bits.
 pub(super) const BEYOND_SCORES: u16 = 2048;
 
+/// Blocks on their way from memory while one is scored: 64 KiB, which a second-level cache holds.
+/// None for fewer blocks than that, as what lies behind them may not be scanned next.
+#[cfg(target_arch = "x86_64")]
+pub(super) const AHEAD: usize = 64;
+
 /// Faces 64 a block.
 pub(super) type Block = [u8; BLOCK_BYTES];
 /// Entry of value v of group g at 16 g + v.

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BEYOND_SCORES, Block, Sought, Tables};
+use super::super::prefetch_after;
+use super::super::sketches::{AHEAD, BEYOND_SCORES, Block, Sought, Tables};
 
 #[target_feature(enable = "avx2")]
 pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
@@ -11,6 +12,9 @@ pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [So
         let below = _mm256_set1_epi16((*floor).min(BEYOND_SCORES).cast_signed() - 1);
         let mut first = first_slot;
         for block in blocks {
+            if blocks.len() > AHEAD {
+                prefetch_after(block, AHEAD);
+            }
             for half in 0..2 {
                 let passing =
                     score(block, tables, half).map(|scores| _mm256_cmpgt_epi16(scores, below));

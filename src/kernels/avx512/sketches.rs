@@ -5,7 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::sketches::{BLOCK_FACES, Block, Sought, Tables};
+use super::super::prefetch_after;
+use super::super::sketches::{AHEAD, BLOCK_FACES, Block, Sought, Tables};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
 pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
@@ -21,6 +22,9 @@ fn scan_few<const N: usize>(blocks: &[Block], first_slot: u32, probes: &mut [Sou
     let tables = probes.each_ref().map(|probe| probe.tables);
     let mut first = first_slot;
     for block in blocks {
+        if blocks.len() > AHEAD {
+            prefetch_after(block, AHEAD);
+        }
         let scores = score(block, tables);
         for ((probe, [even, odd]), floors) in probes.iter_mut().zip(scores).zip(floors) {
             let even = u64::from(_mm512_cmpge_epu16_mask(even, floors));
