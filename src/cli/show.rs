@@ -209,8 +209,8 @@ fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {
                 ladder.k,
                 rung.hit_rate,
                 rung.at_least,
-                rung.mated.microseconds(),
-                rung.non_mated.microseconds(),
+                rung.microseconds_of(&rung.mated),
+                rung.microseconds_of(&rung.non_mated),
                 plan_name(rung.plan)
             )?;
         }

@@ -80,16 +80,23 @@ impl Reads {
     /// of the other, the rest from single kernels' times. They order plans of unlike cost, and may
     /// mistake two that are close.
     pub fn microseconds(&self) -> f64 {
+        const SKETCH: f64 = 0.000_6;
+        self.microseconds_beside_sketches() + self.sketches * SKETCH
+    }
+
+    /// The same of a scan of a share of the faces: its cells lie anywhere, and each begins with a
+    /// wait for memory.
+    pub fn microseconds_of_share(&self) -> f64 {
+        const SKETCH: f64 = 0.003;
+        self.microseconds_beside_sketches() + self.sketches * SKETCH
+    }
+
+    fn microseconds_beside_sketches(&self) -> f64 {
         const HOP: f64 = 0.12;
         const CELL: f64 = 0.03;
-        const SKETCH: f64 = 0.000_6;
         const CODE: f64 = 0.03;
         const VECTOR: f64 = 0.45;
-        self.hops * HOP
-            + self.cells * CELL
-            + self.sketches * SKETCH
-            + self.codes * CODE
-            + self.vectors * VECTOR
+        self.hops * HOP + self.cells * CELL + self.codes * CODE + self.vectors * VECTOR
     }
 
     /// Adds one search to sums.
@@ -124,9 +131,17 @@ pub(crate) fn exhaustive_microseconds(faces: u64) -> f64 {
 }
 
 impl Rung {
+    /// Microseconds that such reads of this plan take, roughly.
+    pub fn microseconds_of(&self, reads: &Reads) -> f64 {
+        match self.plan {
+            Plan::Scan { share, .. } if share < 1.0 => reads.microseconds_of_share(),
+            _ => reads.microseconds(),
+        }
+    }
+
     /// Microseconds a probe, half of them mated.
     pub fn microseconds(&self) -> f64 {
-        self.mated.microseconds().midpoint(self.non_mated.microseconds())
+        self.microseconds_of(&self.mated).midpoint(self.microseconds_of(&self.non_mated))
     }
 }
 
