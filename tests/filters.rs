@@ -182,6 +182,38 @@ fn several_filters_are_joined_by_and() {
 }
 
 #[test]
+fn conditions_are_joined_in_one_expression() {
+    let (_place, _, gallery) = filtered_gallery();
+    let day = |k: &Known| k.taken.clone();
+    let in_range =
+        |k: &Known| day(k).is_some_and(|day| ("2003-05-11"..="2009-08-11").contains(&day.as_str()));
+    let range = "taken between 2003-05-11 and 2009-08-11";
+    assert_eq!(passing(&gallery, &[range]), those(|_, k| in_range(k)));
+    // Neither within nor without, where no day is known.
+    let outside = those(|_, k| day(k).is_some() && !in_range(k));
+    assert_eq!(passing(&gallery, &[&format!("not {range}")]), outside);
+    assert_eq!(passing(&gallery, &["taken is null"]), those(|_, k| day(k).is_none()));
+    assert_eq!(
+        passing(&gallery, &["place in (7, 'it''s')"]),
+        those(|_, k| { k.place.as_deref().is_some_and(|place| ["7", "it's"].contains(&place)) })
+    );
+    assert_eq!(
+        passing(&gallery, &["rank in (3, 4.5, -7) or score < -9"]),
+        those(|_, k| {
+            k.rank.is_some_and(|rank| [3, -7].contains(&rank)) || k.score.is_some_and(|s| s < -9.0)
+        })
+    );
+    let text = "(source = archive-1 or subject = s4) and not (frontal = true or rank < 0)";
+    let expected = those(|face, k| {
+        (face % 3 == 1 || face % 20 == 4)
+            && k.frontal.is_some_and(|frontal| !frontal)
+            && k.rank.is_some_and(|rank| rank >= 0)
+    });
+    assert!(!expected.is_empty());
+    assert_eq!(passing(&gallery, &[text]), expected);
+}
+
+#[test]
 fn a_search_is_exact_among_those_that_pass_however_few() {
     let (_place, rows, gallery) = filtered_gallery();
     let mut random = Random(32);

@@ -53,8 +53,7 @@ pub(crate) struct Args {
     /// Faces to return for each probe
     #[arg(short, value_name = "N", value_parser = parse_positive, default_value_t = DEFAULT_TOP)]
     k: usize,
-    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and. A
-    /// face whose value is not known passes no filter, != included
+    /// Only faces for which this holds, as in search; repeated, all must hold
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
     /// Read codes and graph into memory first, in huge pages where the system has them

@@ -194,14 +194,8 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no number of bytes; write 512M, 2G or 1073741824"))
 }
 
-/// A filter; who writes two into one is told how to ask for both.
 fn parse_filter(text: &str) -> Result<Filter, Failure> {
-    text.parse().map_err(|error: FilterError| {
-        let words = text.to_ascii_lowercase();
-        let joined = [" and ", "&&"].iter().any(|and| words.contains(and));
-        let hint = if joined { "; for more than one condition, repeat --where" } else { "" };
-        Failure::Usage(format!("{error}{hint}"))
-    })
+    text.parse().map_err(|error: FilterError| Failure::Usage(error.to_string()))
 }
 
 /// The name of a face model. A blank one would keep no two models apart.

@@ -75,8 +75,9 @@ pub(crate) struct Args {
     /// Score every face by its vector, which misses nothing
     #[arg(long, group = "plan")]
     exhaustive: bool,
-    /// Only faces for which this holds, such as "source = 'press-archive.example'"; repeat for and. A
-    /// face whose value is not known passes no filter, != included
+    /// Only faces for which this holds, such as "source = 'press-archive.example'" or "year between
+    /// 2019 and 2021 and not (source in (a, b) or width < 64)"; repeated, all must hold. What is not
+    /// known about a face is neither equal nor different; ask "year is null" for it
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
     /// Return the best face of each subject
@@ -249,7 +250,11 @@ fn query(args: &Args) -> Result<Query, Failure> {
 fn head(args: &Args, gallery: &Gallery) -> String {
     let mut faces = format!("{} faces", grouped(gallery.len()));
     if !args.filters.is_empty() {
-        faces = format!("{faces}, where {}", plain(&args.filters.join(" and ")));
+        let filters = match args.filters.as_slice() {
+            [one] => one.clone(),
+            several => format!("({})", several.join(") and (")),
+        };
+        faces = format!("{faces}, where {}", plain(&filters));
     }
     if args.share.is_some_and(|share| share < 1.0) {
         faces = format!("a share of {faces}");
