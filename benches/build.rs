@@ -11,15 +11,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::Instant;
 
 use lookalike::graph::GraphParams;
 use lookalike::synth::Profile;
-use lookalike::{Build, Builder, Cancel, Progress};
+use lookalike::{Build, Builder, Cancel};
 
 mod common;
-use common::{Data, listed, median, print_machine, setting};
+use common::{Clock, Data, listed, median, print_machine, setting};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -74,47 +72,18 @@ fn once(folder: &Path, builder: &str) {
     let _ = fs::remove_dir_all(&place);
     let builder: Builder = builder.parse().expect("a builder");
     let (m, ef) = (setting("M", 16), setting("EF", GraphParams::default().ef_construction()));
-    let clock = Clock(Mutex::new(Vec::new()));
+    let clock = Clock::default();
     Build::new(&place, folder.join("embeddings.npy"))
         .manifest(folder.join("manifest.csv"))
         .builder(builder)
         .graph(GraphParams::new(m, ef, 0).expect("settings"))
         .run(&clock, &Cancel::new())
         .expect("a gallery");
-    for (name, seconds) in clock.0.into_inner().expect("times") {
+    for (name, seconds) in clock.steps() {
         println!("{name} {seconds}");
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let most = most.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     println!("most MiB {}", most.unwrap_or(0.0) / 1024.0);
-}
-
-/// Takes down how long each step took.
-struct Clock(Mutex<Vec<(String, f64)>>);
-
-impl Clock {
-    fn step(&self) -> std::sync::MutexGuard<'_, Vec<(String, f64)>> {
-        self.0.lock().expect("times")
-    }
-}
-
-impl Progress for Clock {
-    fn begin(&self, step: &str, _: Option<u64>) {
-        self.step().push((step.to_owned(), now()));
-    }
-
-    fn advance(&self, _: u64) {}
-
-    fn end(&self) {
-        if let Some((_, time)) = self.step().last_mut() {
-            *time = now() - *time;
-        }
-    }
-}
-
-/// Seconds since the first call.
-fn now() -> f64 {
-    static BEGUN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
 }

@@ -52,6 +52,8 @@
 
 #[cfg(feature = "build")]
 mod build;
+#[cfg(feature = "synth")]
+pub mod capacity;
 pub mod cells;
 mod codes;
 mod embedding;

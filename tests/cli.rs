@@ -45,12 +45,12 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn help_lists_what_works_and_nothing_else() {
     let ran = lookalike(["--help"]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
-    for works in ["demo", "build", "search", "show", "verify", "synth", "evaluate"] {
+    for works in ["demo", "build", "search", "show", "verify", "synth", "evaluate", "plan"] {
         assert!(ran.out.contains(&format!("\n  {works} ")), "{works}");
         let help = lookalike([works, "--help"]);
         assert_eq!((help.status, help.err.as_str()), (0, ""), "{works}");
     }
-    for later in ["plan", "calibrate", "pairs", "cluster", "enrol", "erase", "purge", "serve"] {
+    for later in ["calibrate", "pairs", "cluster", "enrol", "erase", "purge", "serve"] {
         assert!(!ran.out.contains(&format!("\n  {later} ")), "{later}");
         assert_eq!(lookalike([later]).status, 2, "{later}");
     }
@@ -474,4 +474,34 @@ fn control_characters_do_not_reach_the_terminal() {
     let ran = lookalike(["verify", &path]);
     assert!(ran.out.contains("stranger does not belong to the gallery"), "{:?}", ran.out);
     assert!(!ran.out.contains("damaged") && !control(&ran.out), "{:?}", ran.out);
+}
+
+#[test]
+fn a_server_is_planned_before_it_is_bought() {
+    let plan = |more: &[&str]| lookalike([&["plan"], more].concat());
+    let told = plan(&["--faces", "3e9", "--dims", "512"]);
+    assert_eq!(told.status, 0, "{}", told.err);
+    for text in
+        ["3,000,000,000 faces x 512", "like arcface-512", "64 cores, 512 GiB", "* more than"]
+    {
+        assert!(told.out.contains(text), "{}", told.out);
+    }
+    // What was measured, what is extrapolated and what is assumed are told apart.
+    for text in ["\nmeasured ", "\nextrapolated  everything above", "\nassumed "] {
+        assert!(told.out.contains(text), "{}", told.out);
+    }
+    let small = plan(&["--faces", "1e6", "--dims", "512", "--ram", "64G", "--cores", "8"]);
+    assert!(!small.out.contains("* more than"), "{}", small.out);
+    let beyond = plan(&["--faces", "9_000_000_000", "--dims", "512", "--ram", "8T"]);
+    assert!(beyond.out.contains("this takes 3 of them"), "{}", beyond.out);
+    for wrong in [
+        &["--faces", "0", "--dims", "512"][..],
+        &["--faces", "many", "--dims", "512"],
+        &["--faces", "10", "--dims", "0"],
+        &["--faces", "10", "--dims", "512", "--profile", "best"],
+        &["--faces", "10", "--dims", "512", "--ram", "much"],
+        &["--faces", "10"],
+    ] {
+        assert_eq!(plan(wrong).status, 2, "{wrong:?}");
+    }
 }

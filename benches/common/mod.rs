@@ -8,21 +8,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::synth::{Profile, Synth};
-use lookalike::{Build, Cancel, Embedding, Matches, Silent};
+use lookalike::{Build, Cancel, Embedding, Matches, Progress, Silent};
 
 /// Prints the machine and the commit, without which a figure says nothing.
 pub(crate) fn print_machine() {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let model = model.map_or("unknown processor", |(_, name)| name);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let isa = lookalike::kernels::Kernels::best().isa().name();
-    println!("machine: {model}, {cores} cores, kernels {isa}");
+    println!("machine: {}, {cores} cores, kernels {isa}", processor());
     println!("commit:  {}", commit());
+}
+
+pub(crate) fn processor() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or("unknown processor", |(_, name)| name).to_owned()
 }
 
 pub(crate) fn commit() -> String {
@@ -135,4 +139,43 @@ pub(crate) fn mates_in_top(
 ) -> HashSet<u64> {
     let ids = answer.iter().map(|face| face.face_id.0);
     ids.filter(|&row| subject.is_some() && rows[row as usize] == *subject).collect()
+}
+
+/// Takes down how long each step of a build takes.
+pub(crate) struct Clock {
+    begun: Instant,
+    steps: Mutex<Vec<(String, f64)>>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { begun: Instant::now(), steps: Mutex::default() }
+    }
+}
+
+impl Clock {
+    /// Each step and its seconds.
+    pub(crate) fn steps(self) -> Vec<(String, f64)> {
+        self.steps.into_inner().expect("times")
+    }
+
+    fn now(&self) -> (f64, MutexGuard<'_, Vec<(String, f64)>>) {
+        (self.begun.elapsed().as_secs_f64(), self.steps.lock().expect("times"))
+    }
+}
+
+impl Progress for Clock {
+    fn begin(&self, step: &str, _: Option<u64>) {
+        let (now, mut steps) = self.now();
+        steps.push((step.to_owned(), now));
+    }
+
+    fn advance(&self, _: u64) {}
+
+    fn end(&self) {
+        let (now, mut steps) = self.now();
+        if let Some((_, time)) = steps.last_mut() {
+            *time = now - *time;
+        }
+    }
 }

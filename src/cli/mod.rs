@@ -15,6 +15,7 @@ mod bars;
 mod build;
 mod demo;
 mod evaluate;
+mod plan;
 mod probes;
 mod results;
 mod search;
@@ -43,6 +44,7 @@ enum Command {
     Verify(verify::Args),
     Synth(synth::Args),
     Evaluate(evaluate::Args),
+    Plan(plan::Args),
 }
 
 /// Why a command did not do what it was asked.
@@ -122,6 +124,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Plan(args) => plan::run(&args),
     };
     let (message, status) = match result {
         Ok(()) | Err(Failure::OutputClosed) => return ExitCode::SUCCESS,

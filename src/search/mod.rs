@@ -280,7 +280,7 @@ impl Gallery {
             return Err(SearchError::Model { expected, got });
         }
         let segment = &self.0.segment;
-        if query.beam.is_some() && segment.graph.is_none() {
+        if query.walks().is_some() && segment.graph.is_none() {
             return Err(SearchError::NoGraph);
         }
         let selection = if query.filters.is_empty() {

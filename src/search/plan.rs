@@ -31,7 +31,7 @@ const SCAN_KEEP: usize = 10;
 impl Searcher<'_, '_> {
     pub(super) fn choose(&self) -> Plan {
         let query = self.request.query;
-        if let Some(plan) = query.planned {
+        if let Some(plan) = query.plan {
             return plan;
         }
         if query.exhaustive {

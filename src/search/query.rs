@@ -35,7 +35,7 @@ pub struct Query {
     pub(crate) share: Option<f64>,
     pub(crate) hit_rate: Option<f64>,
     pub(crate) exhaustive: bool,
-    pub(crate) planned: Option<Plan>,
+    pub(crate) plan: Option<Plan>,
     pub(crate) by_subject: bool,
     pub(crate) filters: Vec<Filter>,
     pub(crate) model: Option<String>,
@@ -96,10 +96,11 @@ impl Query {
         self
     }
 
-    /// Searches by this plan and no other.
-    #[cfg(feature = "build")]
-    pub(crate) fn planned(mut self, plan: Plan) -> Self {
-        self.planned = Some(plan);
+    /// Searches by this plan, such as one of the gallery's [`Promise`](super::Promise), whatever
+    /// hit rate, beam or share is asked for.
+    #[must_use]
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = Some(plan);
         self
     }
 
@@ -142,13 +143,17 @@ impl Query {
         if self.top == Some(0) {
             return Err(SearchError::TopZero);
         }
-        if self.beam == Some(0) {
+        let share = match self.plan {
+            Some(Plan::Scan { share, .. }) => Some(share),
+            _ => self.share,
+        };
+        if self.walks() == Some(0) {
             return Err(SearchError::BeamZero);
         }
         if let Some(rate) = self.hit_rate.filter(|&rate| !(rate > 0.0 && rate <= 1.0)) {
             return Err(SearchError::HitRate(rate));
         }
-        if let Some(share) = self.share.filter(|&share| !(share > 0.0 && share <= 1.0)) {
+        if let Some(share) = share.filter(|&share| !(share > 0.0 && share <= 1.0)) {
             return Err(SearchError::Share(share));
         }
         match self.at_least {
@@ -156,6 +161,15 @@ impl Query {
                 Err(SearchError::Threshold(threshold))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The beam of the walk that is asked for, if any.
+    pub(crate) fn walks(&self) -> Option<usize> {
+        match self.plan {
+            Some(Plan::Walk { beam } | Plan::WalkThenScan { beam, .. }) => Some(beam),
+            Some(_) => None,
+            None => self.beam,
         }
     }
 

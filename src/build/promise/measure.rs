@@ -127,7 +127,7 @@ impl<'a> Measuring<'a> {
         plan: Plan,
         every: usize,
     ) -> Result<Rung, BuildError> {
-        let query = Query::new().top(PROMISED[which]).planned(plan).cancel(self.cancel.clone());
+        let query = Query::new().top(PROMISED[which]).plan(plan).cancel(self.cancel.clone());
         let one = |case: &&Case| -> Result<(usize, usize, Counters), SearchError> {
             let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
             let found: HashSet<u64> = matches.iter().map(|found| u64::from(found.slot())).collect();
