@@ -21,6 +21,10 @@ pub enum Error {
     /// A measurement.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// A calibration.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Calibrate(#[from] crate::calibration::CalibrateError),
     /// A build.
     #[cfg(feature = "build")]
     #[error(transparent)]

@@ -52,6 +52,7 @@
 
 #[cfg(feature = "build")]
 mod build;
+pub mod calibration;
 #[cfg(feature = "synth")]
 pub mod capacity;
 pub mod cells;

@@ -45,16 +45,18 @@ fn json_lines(text: &str) -> Vec<Value> {
 fn help_lists_what_works_and_nothing_else() {
     let ran = lookalike(["--help"]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
-    for works in ["demo", "build", "search", "show", "verify", "synth", "evaluate", "plan"] {
+    for works in
+        ["demo", "build", "search", "show", "verify", "synth", "evaluate", "calibrate", "plan"]
+    {
         assert!(ran.out.contains(&format!("\n  {works} ")), "{works}");
         let help = lookalike([works, "--help"]);
         assert_eq!((help.status, help.err.as_str()), (0, ""), "{works}");
     }
-    for later in ["calibrate", "pairs", "cluster", "enrol", "erase", "purge", "serve"] {
+    for later in ["pairs", "cluster", "enrol", "erase", "purge", "serve"] {
         assert!(!ran.out.contains(&format!("\n  {later} ")), "{later}");
         assert_eq!(lookalike([later]).status, 2, "{later}");
     }
-    assert!(!lookalike(["search", "--help"]).out.contains("--fpir"));
+    assert!(!lookalike(["search", "--help"]).out.contains("--per-subject"));
     let ran = lookalike(["--version"]);
     assert_eq!(ran.out, format!("lookalike {}\n", env!("CARGO_PKG_VERSION")));
 }

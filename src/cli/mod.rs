@@ -13,6 +13,7 @@ use lookalike::{BuildError, Cancel, Error, Filter, FilterError, Gallery};
 
 mod bars;
 mod build;
+mod calibrate;
 mod demo;
 mod evaluate;
 mod plan;
@@ -22,6 +23,7 @@ mod search;
 mod sheet;
 mod show;
 mod synth;
+mod threshold;
 mod verify;
 
 /// Threads that may be asked for.
@@ -44,6 +46,7 @@ enum Command {
     Verify(verify::Args),
     Synth(synth::Args),
     Evaluate(evaluate::Args),
+    Calibrate(calibrate::Args),
     Plan(plan::Args),
 }
 
@@ -124,6 +127,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Plan(args) => plan::run(&args),
     };
     let (message, status) = match result {
@@ -250,6 +254,14 @@ fn parse_share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         Ok(_) => Err("must be in (0, 1]".to_owned()),
         Err(error) => Err(format!("{error}")),
+    }
+}
+
+/// A part of a whole: more than nothing, less than all of it.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match parse_share(text)? {
+        rate if rate < 1.0 => Ok(rate),
+        _ => Err("must be in (0, 1)".to_owned()),
     }
 }
 

@@ -11,9 +11,10 @@ use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
 use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
+use super::threshold::LeastSimilarity;
 use super::{
     Failure, cancel_on_interrupt, grouped, open, parse_filter, parse_model, parse_positive,
-    parse_share, parse_threads, plain, refuse_two_stdin, thread_pool,
+    parse_rate, parse_share, parse_threads, plain, refuse_two_stdin, thread_pool,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -62,6 +63,11 @@ pub(crate) struct Args {
     /// Only faces at or above this similarity, from -1 to 1
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     min_similarity: Option<f32>,
+    /// Only faces at or above the threshold at which this part of the searches for people who are
+    /// not in the gallery is answered with somebody, such as 0.001; the gallery has to be
+    /// calibrated. A calibrated gallery applies its own, of 0.01, unless a threshold is given here
+    #[arg(long, value_name = "R", value_parser = parse_rate, conflicts_with = "min_similarity")]
+    fpir: Option<f64>,
     /// Share of a person's faces that must be found, of those that --exhaustive would find, in
     /// (0, 1]: 0.99 unless given. The cheapest plan is taken that kept it when the gallery was built
     #[arg(long, value_name = "R", value_parser = parse_share, group = "plan")]
@@ -143,7 +149,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let gallery = open(&args.gallery, args.resident)?;
-    let query = query(args)?;
+    let threshold = LeastSimilarity::of(args.min_similarity, args.fpir, &gallery)?;
+    let query = query(args, &threshold)?;
     refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
     let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {
         let file = ProbeFile::open(
@@ -169,16 +176,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     gallery.search_batch(&[], &query)?;
     let pool = thread_pool(args.threads)?;
     let mut remarked = false;
-    let head = head(args, &gallery);
-    let mut sheet =
-        args.html.as_deref().map(|path| OpenSheet::begin(path, args, &gallery)).transpose()?;
+    let head = head(args, &gallery, &threshold);
+    let mut sheet = args
+        .html
+        .as_deref()
+        .map(|path| OpenSheet::begin(path, &head, &gallery, &threshold))
+        .transpose()?;
     let out = BufWriter::new(io::stdout().lock());
     let mut printer =
         Printer::begin(out, args.format, args.explain, &head).map_err(Failure::output)?;
     let mut failed = false;
     // Nobody may read the results any more and the sheet be wanted all the same.
     let mut read = Ok(());
-    let mut next = if args.min_similarity.is_some() && args.k.is_none() { 8 } else { BATCH };
+    let mut next = if threshold.similarity.is_some() && args.k.is_none() { 8 } else { BATCH };
     loop {
         let batch: Vec<Probe> = probes.by_ref().take(next).collect();
         if batch.is_empty() || (read.is_err() && sheet.is_none()) {
@@ -214,12 +224,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     printed
 }
 
-fn query(args: &Args) -> Result<Query, Failure> {
+fn query(args: &Args, threshold: &LeastSimilarity) -> Result<Query, Failure> {
     let mut query = Query::new();
     if let Some(k) = args.k {
         query = query.top(k);
     }
-    if let Some(threshold) = args.min_similarity {
+    if let Some(threshold) = threshold.similarity {
         query = query.at_least(threshold);
     }
     if let Some(beam) = args.beam {
@@ -247,7 +257,7 @@ fn query(args: &Args) -> Result<Query, Failure> {
 }
 
 /// The line over a table: what the answers are, and are not.
-fn head(args: &Args, gallery: &Gallery) -> String {
+fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity) -> String {
     let mut faces = format!("{} faces", grouped(gallery.len()));
     if !args.filters.is_empty() {
         let filters = match args.filters.as_slice() {
@@ -259,14 +269,17 @@ fn head(args: &Args, gallery: &Gallery) -> String {
     if args.share.is_some_and(|share| share < 1.0) {
         faces = format!("a share of {faces}");
     }
-    match (args.min_similarity, args.k) {
+    let LeastSimilarity { similarity, meaning } = threshold;
+    match (similarity, args.k) {
         (None, k) => format!(
             "no threshold: nearest faces, not matches (k = {}, {faces})",
             k.unwrap_or(DEFAULT_TOP)
         ),
-        (Some(threshold), None) => format!("matches at similarity >= {threshold} ({faces})"),
+        (Some(threshold), None) => {
+            format!("matches at similarity >= {threshold} ({faces}{meaning})")
+        }
         (Some(threshold), Some(k)) => {
-            format!("at most {k} matches at similarity >= {threshold} ({faces})")
+            format!("at most {k} matches at similarity >= {threshold} ({faces}{meaning})")
         }
     }
 }
@@ -352,9 +365,14 @@ impl Drop for Temporary {
 }
 
 impl OpenSheet {
-    fn begin(path: &Path, args: &Args, gallery: &Gallery) -> Result<Self, Failure> {
-        let note = head(args, gallery);
-        Self::create(path, "Contact sheet", gallery, args.min_similarity, Some(note))
+    fn begin(
+        path: &Path,
+        head: &str,
+        gallery: &Gallery,
+        threshold: &LeastSimilarity,
+    ) -> Result<Self, Failure> {
+        let note = Some(head.to_owned());
+        Self::create(path, "Contact sheet", gallery, threshold.similarity, note)
     }
 
     pub(crate) fn create(

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use lookalike::Gallery;
+use lookalike::calibration::{Calibration, DEFAULT_FPIR, SHOWN, Threshold};
 use lookalike::gallery::VectorType;
 use lookalike::search::Promise;
 use serde::Serialize;
@@ -39,6 +40,7 @@ struct Shown<'a> {
     cells: lookalike::gallery::CellsInfo,
     graph: Option<&'a lookalike::gallery::GraphInfo>,
     promise: Option<&'a Promise>,
+    calibration: Option<ShownCalibration>,
     ingest: lookalike::gallery::IngestCounts,
 }
 
@@ -50,6 +52,18 @@ struct ShownFile<'a> {
 }
 
 #[derive(Serialize)]
+struct ShownCalibration {
+    /// Faces of the gallery when it was calibrated.
+    faces: u64,
+    probes: usize,
+    unlabelled: bool,
+    /// At the size the gallery has now.
+    thresholds: Vec<Threshold>,
+    /// What the gallery's own threshold was meant for at that size, at the size it has now.
+    since_grown: Option<Threshold>,
+}
+
+#[derive(Serialize)]
 struct ShownAttribute<'a> {
     name: &'a str,
     kind: lookalike::gallery::Kind,
@@ -57,7 +71,7 @@ struct ShownAttribute<'a> {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let gallery = Gallery::open(&args.gallery)?;
-    let shown = shown(&gallery);
+    let shown = shown(&gallery)?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer(&mut out, &shown).map_err(|e| Failure::output(e.into()))?;
@@ -66,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     print(&mut out, &args.gallery, &shown).map_err(Failure::output)
 }
 
-fn shown(gallery: &Gallery) -> Shown<'_> {
+fn shown(gallery: &Gallery) -> Result<Shown<'_>, Failure> {
     let catalogue = gallery.catalogue();
     // Of no faces, none has any bytes.
     let a_face = |bytes: u64| match gallery.len() {
@@ -84,7 +98,7 @@ fn shown(gallery: &Gallery) -> Shown<'_> {
         })
         .collect();
     let bytes = files.iter().map(|file| file.bytes).sum();
-    Shown {
+    Ok(Shown {
         faces: gallery.len(),
         dims: gallery.dims(),
         segments: catalogue.segments.len(),
@@ -105,7 +119,19 @@ fn shown(gallery: &Gallery) -> Shown<'_> {
         cells: catalogue.cells,
         graph: catalogue.graph.as_ref(),
         promise: catalogue.promise.as_ref(),
+        calibration: gallery.calibration()?.map(|found| shown_calibration(&found, gallery.len())),
         ingest: catalogue.ingest,
+    })
+}
+
+fn shown_calibration(found: &Calibration, faces: u64) -> ShownCalibration {
+    let own = found.threshold(DEFAULT_FPIR, found.faces).filter(|_| found.faces != faces);
+    ShownCalibration {
+        faces: found.faces,
+        probes: found.probes(),
+        unlabelled: found.unlabelled,
+        thresholds: SHOWN.into_iter().filter_map(|fpir| found.threshold(fpir, faces)).collect(),
+        since_grown: own.and_then(|own| found.at(own.similarity, faces)),
     }
 }
 
@@ -181,10 +207,34 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
         writeln!(out, "  attributes  {}", attributes.join(", "))?;
     }
     writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))?;
+    if let Some(calibration) = &shown.calibration {
+        print_calibration(out, calibration)?;
+    }
     match shown.promise {
         Some(promise) => print_promise(out, promise),
         None => writeln!(out, "  promise     every face is scored: nothing is missed"),
     }
+}
+
+fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io::Result<()> {
+    let thresholds = calibration.thresholds.iter();
+    let thresholds: Vec<String> = thresholds
+        .map(|threshold| format!("{:.4} for FPIR {:.3}", threshold.similarity, threshold.fpir))
+        .collect();
+    writeln!(out, "  thresholds  {}", thresholds.join(", "))?;
+    let estimated =
+        if calibration.unlabelled { "; too high, as subjects are not known" } else { "" };
+    let probes = grouped(calibration.probes as u64);
+    writeln!(out, "              calibrated with {probes} probes{estimated}")?;
+    if let Some(Threshold { similarity, fpir, .. }) = calibration.since_grown {
+        writeln!(
+            out,
+            "              the gallery had {} faces then: {similarity:.4}, its own threshold, now has \
+             FPIR {fpir:.4}; calibrate again",
+            grouped(calibration.faces)
+        )?;
+    }
+    Ok(())
 }
 
 fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {

@@ -16,6 +16,7 @@ use super::graph::GraphView;
 use super::segment::{BinaryFile, Lookup};
 use super::{Gallery, GalleryError};
 use crate::Progress;
+use crate::calibration;
 use crate::cells::Cells;
 
 /// What [`verify`] found.
@@ -63,6 +64,10 @@ pub fn verify(path: impl AsRef<Path>, progress: &dyn Progress) -> Result<Verifie
     }
     for segment in &catalogue.segments {
         check_segment(path, &catalogue, segment, &mut verified, progress);
+    }
+    match calibration::read(path) {
+        Ok(found) => verified.files += usize::from(found.is_some()),
+        Err(fault) => verified.faults.push(fault),
     }
     check_strangers(path, &catalogue, &mut verified)?;
     if verified.faults.is_empty() {
@@ -141,6 +146,7 @@ fn check_strangers(
     let mut known: HashSet<_> = [catalogue::FILE_NAME, catalogue::CHECKSUM_NAME, "segments"]
         .map(|name| gallery.join(name))
         .into();
+    known.insert(gallery.join(calibration::FILE_NAME));
     known.extend(catalogue.files.iter().map(|info| gallery.join(&info.name)));
     let segments = gallery.join("segments");
     for segment in &catalogue.segments {

@@ -1,0 +1,119 @@
+//! Thresholds that mean something: how often a gallery answers with a stranger.
+//!
+//! In comes a gallery; out goes a [`Calibration`], kept beside `gallery.json`: the similarity of the
+//! most similar stranger for each of many probes, and what the similarities of mates look like. A
+//! probe is somebody's face searched for without that person's own faces, so that nobody is left to
+//! find. From the largest similarities follows the false-positive identification rate (FPIR; ISO/IEC
+//! 19795-1) of a search of this gallery, at this size, at any threshold.
+//!
+//! The rate at another size follows from comparisons being so many times as many: where the largest
+//! of n similarities stays below a threshold with probability F, the largest of N does with F^(N/n).
+
+use serde::{Deserialize, Serialize};
+
+use crate::Gallery;
+use crate::gallery::GalleryError;
+
+#[cfg(feature = "build")]
+mod interval;
+#[cfg(feature = "build")]
+mod measure;
+mod store;
+mod tail;
+#[cfg(all(test, feature = "build"))]
+mod tests;
+
+#[cfg(feature = "build")]
+pub use measure::{CalibrateError, calibrate};
+pub(crate) use store::{FILE_NAME, read};
+use tail::Tail;
+
+/// The rate whose threshold a calibrated gallery applies where a user names none.
+pub const DEFAULT_FPIR: f64 = 0.01;
+/// The rates that are shown.
+pub const SHOWN: [f64; 3] = [0.1, 0.01, 0.001];
+
+/// What similarities of strangers and of mates are like in a gallery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Calibration {
+    /// Faces of the gallery when it was calibrated.
+    pub faces: u64,
+    /// Whether no face had a subject, so that a probe's most similar stranger may be a mate that
+    /// nobody knows of: thresholds are then too high rather than too low.
+    pub unlabelled: bool,
+    /// For each probe the similarity of its most similar stranger. Together are those of one
+    /// subject, and of two subjects that are each other's most similar strangers: they do not vary
+    /// by themselves.
+    pub strangers: Vec<Vec<f32>>,
+    /// The similarity of two faces of one subject, a pair for each of many subjects, ascending;
+    /// empty where nobody has two.
+    pub mates: Vec<f32>,
+}
+
+/// A threshold and what is expected of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Threshold {
+    /// Similarity, in \[-1, 1\].
+    pub similarity: f32,
+    /// Expected false-positive identification rate.
+    pub fpir: f64,
+    /// The part of mates' similarities that lies below: the false non-match rate (FNMR). `None`
+    /// where no subject has two faces.
+    pub fnmr: Option<f64>,
+}
+
+impl Calibration {
+    /// Probes it is made of.
+    pub fn probes(&self) -> usize {
+        self.strangers.iter().map(Vec::len).sum()
+    }
+
+    /// The threshold at which a search of a gallery of this many faces answers with a stranger to
+    /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1)
+    /// or the probes are too few to say.
+    pub fn threshold(&self, fpir: f64, faces: u64) -> Option<Threshold> {
+        if !(fpir > 0.0 && fpir < 1.0) {
+            return None;
+        }
+        let values = sorted(self.strangers.iter().flatten());
+        let measured = at_size(fpir, faces, self.faces)?;
+        let similarity = Tail::fit(&values)?.threshold(measured).clamp(-1.0, 1.0);
+        self.at(similarity as f32, faces)
+    }
+
+    /// What is expected of a threshold in a gallery of this many faces; `None` where the probes are
+    /// too few to say.
+    pub fn at(&self, similarity: f32, faces: u64) -> Option<Threshold> {
+        let values = sorted(self.strangers.iter().flatten());
+        let share = Tail::fit(&values)?.share(similarity.into());
+        let fpir = at_size(share, self.faces, faces)?;
+        let below = self.mates.partition_point(|&mate| mate < similarity);
+        let fnmr = (!self.mates.is_empty()).then(|| below as f64 / self.mates.len() as f64);
+        Some(Threshold { similarity, fpir, fnmr })
+    }
+}
+
+impl Gallery {
+    /// What [`calibrate`] found out about this gallery and
+    /// [`store`](Calibration::store) kept; `None` where it was not calibrated.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub fn calibration(&self) -> Result<Option<Calibration>, GalleryError> {
+        store::read(self.path())
+    }
+}
+
+/// A rate of galleries of one size, in those of another; `None` where either has no face.
+fn at_size(rate: f64, from: u64, to: u64) -> Option<f64> {
+    let times = to as f64 / from as f64;
+    (from > 0 && to > 0).then(|| -(times * (-rate.clamp(0.0, 1.0)).ln_1p()).exp_m1())
+}
+
+fn sorted<'a>(values: impl Iterator<Item = &'a f32>) -> Vec<f32> {
+    let mut values: Vec<f32> = values.copied().collect();
+    values.sort_unstable_by(f32::total_cmp);
+    values
+}
