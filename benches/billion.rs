@@ -73,8 +73,7 @@ fn main() {
             }
         }
     }
-    let measured =
-        Measured { machine: processor(), commit: commit(), k: K, hit_rate: rate(), galleries };
+    let measured = Measured { machine: processor(), k: K, hit_rate: rate(), galleries };
     let place = cache().join("measured.json");
     fs::write(&place, serde_json::to_vec_pretty(&measured).expect("JSON")).expect("written");
     check(&measured);
@@ -127,6 +126,7 @@ fn measure(
     let (codes, graph) = (bytes("codes.bin"), bytes("graph.bin"));
     let apart = codes + graph + bytes("vectors.bin") + bytes("thumbnails.bin");
     Built {
+        commit: commit(),
         profile: profile.to_string(),
         isolated,
         faces,
@@ -339,10 +339,9 @@ fn foretell(measured: &Measured) {
                     continue;
                 };
                 println!(
-                    "{faces} {} {} {way:?}: time as faces^{:.2}; {:.1} ms, {:.0}/s, in batches {:.0}/s; hops {:.0}, codes {:.0}, vectors {:.0} ({:.0} from disk), {:.0} lines, {:.0} KiB; {:.0} GiB of memory, {:.1} TiB of disk, build {:.0} h and promise {:.0} h",
+                    "{faces} {} {} {way:?}: {:.1} ms, {:.0}/s, in batches {:.0}/s; hops {:.0}, codes {:.0}, vectors {:.0} ({:.0} from disk), {:.0} lines, {:.0} KiB; {:.0} GiB of memory, {:.1} TiB of disk, build {:.0} h and promise {:.0} h",
                     built.profile,
                     kind(built.isolated),
-                    told.exponent,
                     told.milliseconds,
                     told.probes,
                     told.batched_probes,

@@ -49,7 +49,7 @@ fn strangers_come_as_often_as_the_calibration_says() {
     assert_eq!((calibration.faces, calibration.probes()), (3000, 3000));
     assert!((750..1500).contains(&calibration.strangers.len()));
     assert_eq!(calibration.mates.len(), 1500);
-    assert!(!calibration.unlabelled);
+    assert_eq!((calibration.unlabelled, calibration.dims), (0.0, DIMS));
     for fpir in [0.1, 0.01] {
         let threshold = calibration.threshold(fpir, 3000).unwrap();
         let (low, high) = calibration.interval(threshold.similarity, 3000).unwrap();
@@ -70,7 +70,7 @@ fn without_subjects_mates_count_as_strangers() {
     let (_other, named) = gallery(400, true);
     let [unnamed, named] =
         [unnamed, named].map(|gallery| calibrate(&gallery, &Silent, &Cancel::new()).unwrap());
-    assert!(unnamed.unlabelled && unnamed.mates.is_empty() && unnamed.probes() == 800);
+    assert!(unnamed.unlabelled == 1.0 && unnamed.mates.is_empty() && unnamed.probes() == 800);
     let at = |calibration: &lookalike::calibration::Calibration| {
         calibration.threshold(0.1, 800).unwrap().similarity
     };
@@ -117,8 +117,17 @@ fn a_calibrated_gallery_answers_strangers_with_nobody() {
         assert!(table.contains(text), "{table}");
     }
     let (_, own, _) = search(&[]);
-    assert!(own.starts_with("matches at similarity >= ") && own.contains("FPIR 0.01"), "{own}");
+    assert!(own.starts_with("at most 10 matches at similarity >= "), "{own}");
+    assert!(own.contains("FPIR 0.01"), "{own}");
     assert!(own.contains("this gallery's own") && own.contains("no face"), "{own}");
+    // Where no head is printed, it is said beside.
+    for format in ["json", "csv"] {
+        let (_, _, told) = search(&["--format", format]);
+        assert!(told.contains("FPIR 0.01, this gallery's own"), "{told}");
+        assert_eq!(search(&["--format", format, "--min-similarity", "0.5"]).2, "");
+    }
+    let filtered = search(&["--where", "source = a"]).1;
+    assert!(filtered.contains("FPIR 0.01 of the whole gallery, this gallery's own"), "{filtered}");
     assert!(search(&["--fpir", "0.001"]).1.contains("FPIR 0.001)"));
     assert!(search(&["--min-similarity", "-1", "-k", "1"]).1.starts_with("at most 1 match"));
     for wrong in

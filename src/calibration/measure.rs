@@ -1,11 +1,12 @@
 //! Measuring what strangers and mates look like in a gallery.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Calibration, sorted};
+use super::{Calibration, SHOWN, sorted};
 use crate::gallery::GalleryError;
 use crate::gallery::attributes::column;
 use crate::{Cancel, Embedding, Error, FaceId, Gallery, Match, Progress, Query, SearchError};
@@ -14,8 +15,11 @@ use crate::{Cancel, Embedding, Error, FaceId, Gallery, Match, Progress, Query, S
 const PROBES: usize = 10_000;
 /// Faces looked at for each probe until as many with a subject are found.
 const LOOKED_AT: usize = 8;
-/// Probes searched for together.
+/// Probes of one subject, at most.
+const OF_ONE: usize = 32;
+/// Probes searched for together at most, and answers held at a time, about.
 const BATCH: usize = 512;
+const HELD: usize = 1 << 20;
 /// Probes that it takes at least to say anything about one search in ten.
 const LEAST: usize = 400;
 
@@ -33,6 +37,11 @@ pub enum CalibrateError {
         /// Those it takes.
         least: usize,
     },
+    /// Too many faces are there under several names.
+    #[error(
+        "one face in ten or more has a copy under another subject, so that no threshold tells people apart: join the subjects that rejects.csv flags and build the gallery again"
+    )]
+    Copies,
 }
 
 /// Whose a face is.
@@ -69,15 +78,21 @@ pub fn calibrate(
     cancel: &Cancel,
 ) -> Result<Calibration, Error> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
-    let mut probes = draw(gallery, &mut random)?;
-    let unlabelled = probes.iter().all(|probe| matches!(probe.person, Person::Unnamed(_)));
+    let (mut probes, unlabelled) = draw(gallery, &mut random)?;
     let mates = mates(gallery, &probes, &mut random)?;
     // Those with as many faces of their own are searched for together, for just so many.
     probes.sort_by_key(|probe| probe.own);
     let mut found: BTreeMap<Person, Strangers> = BTreeMap::new();
     progress.begin("strangers", Some(probes.len() as u64));
-    for probes in probes.chunks(BATCH) {
-        let top = probes.iter().map(|probe| probe.own).max().unwrap_or(1) + 1;
+    let mut rest = probes.as_slice();
+    while let Some(first) = rest.first() {
+        // The last of a batch has the most of its own: it says how many answers each holds.
+        let fits = |count: &usize| (rest[count - 1].own + 1) * count <= HELD;
+        let most = rest.len().min(BATCH);
+        let count = (1..=most).rev().find(fits).unwrap_or(1);
+        let (probes, after) = rest.split_at(count);
+        rest = after;
+        let top = probes.last().map_or(first.own, |last| last.own) + 1;
         let query = Query::new().top(top).exhaustive().cancel(cancel.clone());
         let embeddings = probes.iter().map(|probe| embedding(gallery, probe.place));
         let embeddings: Vec<Embedding> = embeddings.collect::<Result<_, _>>()?;
@@ -97,12 +112,22 @@ pub fn calibrate(
         progress.advance(probes.len() as u64);
     }
     progress.end();
-    let calibration =
-        Calibration { faces: gallery.len(), unlabelled, strangers: independent(found), mates };
-    match calibration.probes() {
-        probes if probes < LEAST => Err(CalibrateError::TooFew { probes, least: LEAST }.into()),
-        _ => Ok(calibration),
+    let calibration = Calibration {
+        faces: gallery.len(),
+        dims: gallery.dims(),
+        model: gallery.model().map(str::to_owned),
+        unlabelled,
+        strangers: independent(found),
+        mates,
+    };
+    let probes = calibration.probes();
+    if probes < LEAST {
+        return Err(CalibrateError::TooFew { probes, least: LEAST }.into());
     }
+    if calibration.threshold(SHOWN[0], gallery.len()).is_none() {
+        return Err(CalibrateError::Copies.into());
+    }
+    Ok(calibration)
 }
 
 /// The similarities of those who say something of their own: two people who are each other's most
@@ -124,28 +149,42 @@ fn independent(found: BTreeMap<Person, Strangers>) -> Vec<Vec<f32>> {
     groups
 }
 
-/// Faces with a subject, drawn by chance; any faces where none has one.
-fn draw(gallery: &Gallery, random: &mut Xoshiro256PlusPlus) -> Result<Vec<Probe>, GalleryError> {
+/// Faces with a subject, drawn by chance, no more than `OF_ONE` of each; any faces where too few have
+/// one. And the part of the faces that have none.
+fn draw(
+    gallery: &Gallery,
+    random: &mut Xoshiro256PlusPlus,
+) -> Result<(Vec<Probe>, f64), GalleryError> {
     let faces = gallery.len() as usize;
-    let looked_at = faces.min(PROBES * LOOKED_AT);
     let attributes = &gallery.0.segment.attributes;
     let (mut named, mut unnamed) = (Vec::new(), Vec::new());
-    for place in index::sample(random, faces, looked_at) {
+    // Faces of each subject, and how many of them are probes.
+    let mut subjects: HashMap<&str, (usize, usize)> = HashMap::new();
+    let (mut looked_at, mut nameless) = (0, 0);
+    for place in index::sample(random, faces, faces.min(PROBES * LOOKED_AT)) {
         let place = place as u32;
-        match attributes.text(column::SUBJECT, place)? {
-            Some(subject) => {
-                let (own, subject) =
-                    (gallery.places_of_subject(subject)?.len(), subject.to_owned());
-                named.push(Probe { place, person: Person::Named(subject), own });
-            }
-            None => unnamed.push(Probe { place, person: Person::Unnamed(place), own: 1 }),
+        looked_at += 1;
+        let Some(subject) = attributes.text(column::SUBJECT, place)? else {
+            nameless += 1;
+            unnamed.push(Probe { place, person: Person::Unnamed(place), own: 1 });
+            continue;
+        };
+        let (own, probes) = match subjects.entry(subject) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert((gallery.places_of_subject(subject)?.len(), 0)),
+        };
+        *probes += 1;
+        if *probes <= OF_ONE {
+            named.push(Probe { place, person: Person::Named(subject.to_owned()), own: *own });
         }
         if named.len() == PROBES {
             break;
         }
     }
     unnamed.truncate(PROBES);
-    Ok(if named.is_empty() { unnamed } else { named })
+    let unlabelled = f64::from(nameless) / f64::from(looked_at.max(1));
+    let enough = named.len() >= LEAST.min(unnamed.len());
+    Ok((if enough { named } else { unnamed }, unlabelled))
 }
 
 /// The similarities of a pair of faces of each subject that has two.

@@ -28,8 +28,11 @@ pub use measure::{CalibrateError, calibrate};
 pub(crate) use store::{FILE_NAME, read};
 use tail::Tail;
 
-/// The rate whose threshold a calibrated gallery applies where a user names none.
+/// The rate whose threshold `lookalike search` applies to a calibrated gallery where a user names
+/// none; [`Gallery::search`] applies what its query says and nothing else.
 pub const DEFAULT_FPIR: f64 = 0.01;
+/// How much higher than the rate asked for that of its threshold may be.
+const REACHED: f64 = 1.1;
 /// The rates that are shown.
 pub const SHOWN: [f64; 3] = [0.1, 0.01, 0.001];
 
@@ -39,9 +42,13 @@ pub const SHOWN: [f64; 3] = [0.1, 0.01, 0.001];
 pub struct Calibration {
     /// Faces of the gallery when it was calibrated.
     pub faces: u64,
-    /// Whether no face had a subject, so that a probe's most similar stranger may be a mate that
-    /// nobody knows of: thresholds are then too high rather than too low.
-    pub unlabelled: bool,
+    /// Dimensions of an embedding.
+    pub dims: usize,
+    /// Name of the face model, where the gallery has one.
+    pub model: Option<String>,
+    /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
+    /// be a mate among them, so that thresholds are too high rather than too low.
+    pub unlabelled: f64,
     /// For each probe the similarity of its most similar stranger. Together are those of one
     /// subject, and of two subjects that are each other's most similar strangers: they do not vary
     /// by themselves.
@@ -71,21 +78,27 @@ impl Calibration {
     }
 
     /// The threshold at which a search of a gallery of this many faces answers with a stranger to
-    /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1)
-    /// or the probes are too few to say.
+    /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1),
+    /// the probes are too few to say, or there are so many copies of strangers that no threshold
+    /// has that rate.
     pub fn threshold(&self, fpir: f64, faces: u64) -> Option<Threshold> {
         if !(fpir > 0.0 && fpir < 1.0) {
             return None;
         }
         let values = sorted(self.strangers.iter().flatten());
         let measured = at_size(fpir, faces, self.faces)?;
-        let similarity = Tail::fit(&values)?.threshold(measured).clamp(-1.0, 1.0);
-        self.at(similarity as f32, faces)
+        let similarity = Tail::fit(&values)?.threshold(measured) as f32;
+        let found = self.at(similarity, faces)?;
+        // Equal values may lie on both sides of the rate.
+        ((-1.0..=1.0).contains(&similarity) && found.fpir <= fpir * REACHED).then_some(found)
     }
 
-    /// What is expected of a threshold in a gallery of this many faces; `None` where the probes are
-    /// too few to say.
+    /// What is expected of a threshold in a gallery of this many faces; `None` where it is no number
+    /// or the probes are too few to say.
     pub fn at(&self, similarity: f32, faces: u64) -> Option<Threshold> {
+        if similarity.is_nan() {
+            return None;
+        }
         let values = sorted(self.strangers.iter().flatten());
         let share = Tail::fit(&values)?.share(similarity.into());
         let fpir = at_size(share, self.faces, faces)?;
@@ -96,13 +109,18 @@ impl Calibration {
 }
 
 impl Gallery {
-    /// What [`calibrate`] found out about this gallery and
-    /// [`store`](Calibration::store) kept; `None` where it was not calibrated.
+    /// What `calibrate` found out about this gallery and was kept; `None` where it was not
+    /// calibrated.
     ///
     /// # Errors
-    /// When it cannot be read, or is damaged.
+    /// When it cannot be read, is damaged, or is of a gallery of another model.
     pub fn calibration(&self) -> Result<Option<Calibration>, GalleryError> {
-        store::read(self.path())
+        let Some(found) = store::read(self.path())? else { return Ok(None) };
+        if (found.dims, found.model.as_deref()) != (self.dims(), self.model()) {
+            let reason = "it is of a gallery of another face model".to_owned();
+            return Err(GalleryError::damaged(&self.path().join(FILE_NAME), reason));
+        }
+        Ok(Some(found))
     }
 }
 

@@ -49,9 +49,11 @@ impl<'a> Tail<'a> {
 
     /// The part of all values that is expected at or above a threshold, in \[0, 1\].
     pub(super) fn share(&self, threshold: f64) -> f64 {
+        let n = self.values.len() as f64;
+        let below = self.values.partition_point(|&value| f64::from(value) < threshold);
+        let observed = 1.0 - below as f64 / n;
         if threshold <= self.from {
-            let below = self.values.partition_point(|&value| f64::from(value) < threshold);
-            return 1.0 - below as f64 / self.values.len() as f64;
+            return observed;
         }
         let excess = (threshold - self.from) / self.scale;
         let left = if self.shape.abs() < 1e-9 {
@@ -59,7 +61,8 @@ impl<'a> Tail<'a> {
         } else {
             (1.0 + self.shape * excess).max(0.0).powf(-1.0 / self.shape)
         };
-        self.above * left
+        // Copies of faces under several names make a step that no such distribution has.
+        (self.above * left).max(observed - 2.0 * (observed / n).sqrt())
     }
 
     /// The threshold that this part of all values is expected to reach.

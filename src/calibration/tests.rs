@@ -24,7 +24,9 @@ fn calibration(probes: usize, faces: u64) -> Calibration {
     };
     Calibration {
         faces,
-        unlabelled: false,
+        dims: 2,
+        model: None,
+        unlabelled: 0.0,
         strangers: (0..probes).map(|i| vec![largest(i)]).collect(),
         mates: (0..100).map(|i| i as f32 / 100.0).collect(),
     }
@@ -68,6 +70,12 @@ fn what_cannot_be_said_is_not_said() {
         assert_eq!(enough.threshold(fpir, 1000), None);
     }
     assert_eq!(enough.threshold(0.1, 0), None);
+    assert_eq!(enough.at(f32::NAN, 1000), None);
+    // One probe in thirty has a copy of a stranger: no threshold keeps those out.
+    let mut copies = calibration(3000, 1000);
+    copies.strangers[..100].fill(vec![1.0]);
+    assert_eq!(copies.threshold(0.01, 1000), None);
+    assert!(copies.threshold(0.09, 1000).is_some());
     assert_eq!(calibration(100, 1000).threshold(0.1, 1000), None);
     assert_eq!(calibration(0, 0).interval(0.5, 10), None);
 }
@@ -107,7 +115,7 @@ proptest! {
     #[test]
     fn any_similarities_do_no_harm(values in proptest::collection::vec(-1.0..1.0_f32, 0..900)) {
         let strangers = values.iter().map(|&value| vec![value]).collect();
-        let any = Calibration { faces: 10, unlabelled: true, strangers, mates: values };
+        let any = Calibration { strangers, mates: values, ..calibration(0, 10) };
         if let Some(threshold) = any.threshold(0.01, 10) {
             prop_assert!((-1.0..=1.0).contains(&threshold.similarity));
         }

@@ -41,7 +41,7 @@ pub struct Forecast {
     pub milliseconds: f64,
     /// Probes a second, each on a core of its own.
     pub probes: f64,
-    /// The same in batches of 64, which read once what they scan.
+    /// The same in batches of 64, which a scan of all faces reads its sketches once for.
     pub batched_probes: f64,
     /// Bytes of memory that codes take, and the graph where it is walked.
     pub resident: f64,
@@ -51,9 +51,7 @@ pub struct Forecast {
     pub build: f64,
     /// Seconds of measuring the promise on all cores.
     pub promise: f64,
-    /// Milliseconds grow with this power of the number of faces, as measured.
-    pub exponent: f64,
-    /// Faces of the smallest and of the largest gallery that was measured.
+    /// Faces of the smallest and of the largest gallery that this way was measured on.
     pub measured: (u64, u64),
 }
 
@@ -66,8 +64,8 @@ impl Forecast {
             Some((built.faces as f64, point.clone()))
         };
         let points: Vec<(f64, Point)> = galleries.iter().filter_map(of_way).collect();
-        let ((_, last), smallest, largest) =
-            (points.last()?, galleries.first()?, galleries.last()?);
+        let ((smallest, _), (most, last)) = (points.first()?, points.last()?);
+        let largest = galleries.last()?;
         let faces = asked.faces as f64;
         let reads = reads_at(&points, faces);
         // The time of the largest gallery, carried over by what is read.
@@ -97,7 +95,6 @@ impl Forecast {
             PowerLaw::fit(&values).map_or(0.0, |law| law.at(faces)) / server.cores as f64
         };
         let linking = if graph > 0.0 { seconds(|built| built.graph_seconds) } else { 0.0 };
-        let times: Vec<_> = points.iter().map(|(n, point)| (*n, point.microseconds)).collect();
         Some(Self {
             reads,
             bytes,
@@ -105,13 +102,12 @@ impl Forecast {
             cold,
             milliseconds: alone / 1e3 + waiting * 1e3,
             probes: probes(alone, 1.0),
-            batched_probes: probes(batched, BATCH),
+            batched_probes: probes(batched, if asked.way == Way::Scan { BATCH } else { 1.0 }),
             resident,
             disk: faces * (largest.codes + graph + largest.rest + vector),
             build: seconds(|built| built.code_seconds) + linking,
             promise: seconds(|built| built.promise_seconds),
-            exponent: PowerLaw::fit(&times).map_or(0.0, |law| law.exponent),
-            measured: (smallest.faces, largest.faces),
+            measured: (*smallest as u64, *most as u64),
         })
     }
 }

@@ -64,6 +64,8 @@ pub struct Point {
 /// One gallery that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Built {
+    /// The commit of the code that was measured.
+    pub commit: String,
     /// The face model it looks like.
     pub profile: String,
     /// Whether most people have one photo.
@@ -93,8 +95,6 @@ pub struct Built {
 pub struct Measured {
     /// The processor.
     pub machine: String,
-    /// The commit of the code.
-    pub commit: String,
     /// Faces asked for a probe.
     pub k: usize,
     /// The hit rate that was to be kept.

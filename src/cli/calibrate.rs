@@ -32,6 +32,8 @@ pub(crate) struct Args {
 /// A threshold with its interval, as JSON has it too.
 #[derive(Serialize)]
 struct Row {
+    /// The rate that was asked for.
+    asked: f64,
     #[serde(flatten)]
     threshold: Threshold,
     interval: Option<(f64, f64)>,
@@ -41,7 +43,7 @@ struct Row {
 struct Calibrated {
     faces: u64,
     probes: usize,
-    unlabelled: bool,
+    unlabelled: f64,
     mates: usize,
     thresholds: Vec<Row>,
 }
@@ -73,7 +75,7 @@ fn rows(calibration: &Calibration) -> Vec<Row> {
     let of = |fpir| {
         let threshold = calibration.threshold(fpir, calibration.faces)?;
         let interval = calibration.interval(threshold.similarity, calibration.faces);
-        Some(Row { threshold, interval })
+        Some(Row { asked: fpir, threshold, interval })
     };
     SHOWN.into_iter().filter_map(of).collect()
 }
@@ -85,11 +87,12 @@ fn print(out: &mut impl Write, calibration: &Calibration, rows: &[Row]) -> io::R
         grouped(calibration.probes() as u64),
         grouped(calibration.faces)
     )?;
-    if calibration.unlabelled {
+    if calibration.unlabelled > 0.0 {
         writeln!(
             out,
-            "no face has a subject: mates that nobody named count as strangers, so these thresholds \
-             are too high rather than too low"
+            "{:.1} % of the faces have no subject: mates among them count as strangers, so these \
+             thresholds are too high rather than too low",
+            calibration.unlabelled * 100.0
         )?;
     }
     writeln!(
@@ -97,10 +100,10 @@ fn print(out: &mut impl Write, calibration: &Calibration, rows: &[Row]) -> io::R
         "\n{:>7}  {:>10}  {:>19}  {:>12}",
         "FPIR", "threshold", "95 % interval", "mates missed"
     )?;
-    for Row { threshold, interval } in rows {
+    for Row { asked, threshold, interval } in rows {
         let interval = interval.map_or("-".to_owned(), |(low, high)| format!("{low:.5}-{high:.5}"));
         let missed = threshold.fnmr.map_or("-".to_owned(), |fnmr| format!("{:.1} %", fnmr * 100.0));
-        let own = if same_rate(threshold.fpir, DEFAULT_FPIR) { "  this gallery's own" } else { "" };
+        let own = if *asked == DEFAULT_FPIR { "  this gallery's own" } else { "" };
         writeln!(
             out,
             "{:>7.4}  {:>10.4}  {interval:>19}  {missed:>12}{own}",
@@ -113,9 +116,4 @@ fn print(out: &mut impl Write, calibration: &Calibration, rows: &[Row]) -> io::R
          somebody.\nMates missed: pairs of photos of one person that are less alike, of {} people.",
         grouped(calibration.mates.len() as u64)
     )
-}
-
-/// Whether a rate that was asked for came back.
-fn same_rate(a: f64, b: f64) -> bool {
-    (a / b - 1.0).abs() < 0.05
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use lookalike::MAX_DIMS;
 use lookalike::capacity::{Asked, Forecast, Measured, Server, Way};
 use lookalike::synth::Profile;
 
@@ -21,10 +22,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = parse_faces)]
     faces: u64,
     /// Dimensions of an embedding
-    #[arg(long, value_name = "D", value_parser = parse_positive)]
+    #[arg(long, value_name = "D", value_parser = parse_dims)]
     dims: usize,
-    /// The face model that yours is most like: arcface-512, facenet-512 or dlib-128; by its
-    /// dimensions unless named
+    /// The face model that yours is most like, of those that were measured; arcface-512 unless
+    /// named
     #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
     profile: Option<Profile>,
     /// Memory of the server
@@ -36,11 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let profile = args.profile.unwrap_or(if args.dims <= 128 {
-        Profile::Dlib128
-    } else {
-        Profile::ArcFace512
-    });
+    let profile = args.profile.unwrap_or(Profile::ArcFace512);
     let measured = Measured::shipped()
         .ok_or_else(|| Failure::Failed("what was measured cannot be read".to_owned()))?;
     let server = Server::new(args.cores, args.ram);
@@ -54,7 +51,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         })
         .collect();
     if rows.is_empty() {
-        return Err(Failure::Failed(format!("no gallery like {profile} was measured")));
+        let mut there: Vec<&str> =
+            measured.galleries.iter().map(|built| built.profile.as_str()).collect();
+        there.sort_unstable();
+        there.dedup();
+        let there = there.join(", ");
+        return Err(Failure::Failed(format!(
+            "no gallery like {profile} was measured; there are {there}"
+        )));
     }
     print(&mut io::stdout().lock(), args, profile, measured, &server, &rows)
         .map_err(Failure::output)
@@ -80,7 +84,7 @@ fn print(
     )?;
     writeln!(
         out,
-        "\n{:<11} {:<15} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9}  grows as",
+        "\n{:<11} {:<15} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9}",
         "photos of",
         "search by",
         "ms a",
@@ -103,7 +107,7 @@ fn print(
         let memory = format!("{}{}", amount(told.resident), if beyond { "*" } else { "" });
         writeln!(
             out,
-            "{:<11} {:<15} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9}  N^{:.2}",
+            "{:<11} {:<15} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9}",
             if *isolated { "mostly one" } else { "many" },
             way_name(*way),
             figure(told.milliseconds),
@@ -113,19 +117,19 @@ fn print(
             amount(told.disk),
             figure(told.build / 3600.0),
             figure(told.promise / 3600.0),
-            told.exponent,
         )?;
     }
     if too_much {
         writeln!(out, "\n* more than the server has: the times are those of one that has it")?;
     }
-    notes(out, args, measured, server, rows)
+    notes(out, args, profile, measured, server, rows)
 }
 
 /// What was measured, what is extrapolated, what is assumed.
 fn notes(
     out: &mut impl Write,
     args: &Args,
+    profile: Profile,
     measured: &Measured,
     server: &Server,
     rows: &[(bool, Way, Forecast)],
@@ -138,7 +142,7 @@ fn notes(
         "\nmeasured      {} to {} faces, commit {}, on one core of {}",
         grouped(least),
         grouped(most),
-        measured.commit,
+        commits(measured, profile),
         measured.machine
     )?;
     let beyond = args.faces as f64 / most.max(1) as f64;
@@ -147,6 +151,8 @@ fn notes(
         "extrapolated  {}",
         if beyond > 1.0 {
             format!("everything above, over {} times the largest of them", figure(beyond))
+        } else if args.faces < least {
+            "everything above, below the smallest of them".to_owned()
         } else {
             "what lies between the sizes measured".to_owned()
         }
@@ -155,7 +161,7 @@ fn notes(
         out,
         "assumed       {:.0} GB/s of memory; {:.0} us and {} reads a second from disk, {} of a probe \
          together;\n              vectors in what memory is left, the rest on disk; a core's share of \
-         a build as here",
+         a build as here;\n              dimensions change what vectors take, and nothing else",
         server.bandwidth / 1e9,
         server.latency * 1e6,
         grouped(server.disk_reads as u64),
@@ -170,6 +176,16 @@ fn notes(
         )?;
     }
     Ok(())
+}
+
+/// The commits that galleries like a profile were measured at.
+fn commits(measured: &Measured, profile: Profile) -> String {
+    let name = profile.to_string();
+    let of = measured.galleries.iter().filter(|built| built.profile == name);
+    let mut commits: Vec<&str> = of.map(|built| built.commit.as_str()).collect();
+    commits.sort_unstable();
+    commits.dedup();
+    commits.join(" and ")
 }
 
 fn way_name(way: Way) -> &'static str {
@@ -204,14 +220,18 @@ fn amount(bytes: f64) -> String {
 
 /// A number of faces, also as 3e9 or 250_000_000.
 fn parse_faces(text: &str) -> Result<u64, String> {
-    let plain: String = text.chars().filter(|&c| c != '_' && c != ',').collect();
-    if let Ok(faces) = plain.parse::<u64>() {
-        return if faces > 0 { Ok(faces) } else { Err("must be at least 1".to_owned()) };
-    }
+    let plain: String = text.chars().filter(|&c| c != '_').collect();
     match plain.parse::<f64>() {
         Ok(faces) if (1.0..=1e15).contains(&faces) => Ok(faces.round() as u64),
         Ok(_) => Err("must be from 1 to 1e15".to_owned()),
         Err(_) => Err(format!("{text:?} is no number of faces; write 250000000 or 3e9")),
+    }
+}
+
+fn parse_dims(text: &str) -> Result<usize, String> {
+    match parse_positive(text)? {
+        dims if dims > MAX_DIMS => Err(format!("must be at most {MAX_DIMS}")),
+        dims => Ok(dims),
     }
 }
 
@@ -226,11 +246,11 @@ mod tests {
     #[test]
     fn faces_are_read_as_people_write_them() {
         for (text, faces) in
-            [("3e9", 3_000_000_000), ("250_000_000", 250_000_000), ("1,000", 1000), ("7", 7)]
+            [("3e9", 3_000_000_000), ("250_000_000", 250_000_000), ("1_000", 1000), ("7", 7)]
         {
             assert_eq!(parse_faces(text), Ok(faces));
         }
-        for text in ["", "0", "-3", "many", "NaN", "inf", "1e99", "0.1"] {
+        for text in ["", "0", "-3", "many", "NaN", "inf", "1e99", "0.1", "1,5e9"] {
             assert!(parse_faces(text).is_err(), "{text}");
         }
     }

@@ -28,9 +28,10 @@ const NO_FILE: [&str; 2] = ["probe_image", "face"];
 
 /// Search a gallery for the faces most like each probe
 ///
-/// Without --min-similarity the nearest faces are shown, which is not to say that they match. With
-/// it and no -k, every face at or above it. Which threshold means the same person depends on the
-/// face model.
+/// Without a threshold the nearest faces are shown, which is not to say that they match. With one
+/// and no -k, every face at or above it. Which threshold means the same person depends on the face
+/// model and the size of the gallery: a calibrated gallery applies its own to the nearest faces,
+/// unless one is given (--min-similarity -1 for none).
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["probes", "probe_image", "face"])))]
 pub(crate) struct Args {
@@ -149,7 +150,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let gallery = open(&args.gallery, args.resident)?;
-    let threshold = LeastSimilarity::of(args.min_similarity, args.fpir, &gallery)?;
+    let threshold =
+        LeastSimilarity::of(args.min_similarity, args.fpir, &gallery, !args.filters.is_empty())?;
     let query = query(args, &threshold)?;
     refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
     let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {
@@ -177,6 +179,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let pool = thread_pool(args.threads)?;
     let mut remarked = false;
     let head = head(args, &gallery, &threshold);
+    if args.format != Format::Table && !threshold.meaning.is_empty() {
+        eprintln!("{head}");
+    }
     let mut sheet = args
         .html
         .as_deref()
@@ -188,7 +193,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut failed = false;
     // Nobody may read the results any more and the sheet be wanted all the same.
     let mut read = Ok(());
-    let mut next = if threshold.similarity.is_some() && args.k.is_none() { 8 } else { BATCH };
+    let mut next =
+        if threshold.similarity.is_some() && top(args, &threshold).is_none() { 8 } else { BATCH };
     loop {
         let batch: Vec<Probe> = probes.by_ref().take(next).collect();
         if batch.is_empty() || (read.is_err() && sheet.is_none()) {
@@ -224,9 +230,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     printed
 }
 
+/// Faces to return at most: with a threshold of the user's and no number, all there are.
+fn top(args: &Args, threshold: &LeastSimilarity) -> Option<usize> {
+    args.k.or(threshold.own.then_some(DEFAULT_TOP))
+}
+
 fn query(args: &Args, threshold: &LeastSimilarity) -> Result<Query, Failure> {
     let mut query = Query::new();
-    if let Some(k) = args.k {
+    if let Some(k) = top(args, threshold) {
         query = query.top(k);
     }
     if let Some(threshold) = threshold.similarity {
@@ -269,8 +280,8 @@ fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity) -> String {
     if args.share.is_some_and(|share| share < 1.0) {
         faces = format!("a share of {faces}");
     }
-    let LeastSimilarity { similarity, meaning } = threshold;
-    match (similarity, args.k) {
+    let LeastSimilarity { similarity, meaning, .. } = threshold;
+    match (similarity, top(args, threshold)) {
         (None, k) => format!(
             "no threshold: nearest faces, not matches (k = {}, {faces})",
             k.unwrap_or(DEFAULT_TOP)

@@ -56,7 +56,7 @@ struct ShownCalibration {
     /// Faces of the gallery when it was calibrated.
     faces: u64,
     probes: usize,
-    unlabelled: bool,
+    unlabelled: f64,
     /// At the size the gallery has now.
     thresholds: Vec<Threshold>,
     /// What the gallery's own threshold was meant for at that size, at the size it has now.
@@ -223,7 +223,7 @@ fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io
         .collect();
     writeln!(out, "  thresholds  {}", thresholds.join(", "))?;
     let estimated =
-        if calibration.unlabelled { "; too high, as subjects are not known" } else { "" };
+        if calibration.unlabelled > 0.0 { "; too high, as subjects are not known" } else { "" };
     let probes = grouped(calibration.probes as u64);
     writeln!(out, "              calibrated with {probes} probes{estimated}")?;
     if let Some(Threshold { similarity, fpir, .. }) = calibration.since_grown {

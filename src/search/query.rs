@@ -97,7 +97,8 @@ impl Query {
     }
 
     /// Searches by this plan, such as one of the gallery's [`Promise`](super::Promise), whatever
-    /// hit rate, beam or share is asked for.
+    /// hit rate, beam or share is asked for, or all faces. Among few that pass a filter, a walk may
+    /// miss some.
     #[must_use]
     pub fn plan(mut self, plan: Plan) -> Self {
         self.plan = Some(plan);

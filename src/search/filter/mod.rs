@@ -190,7 +190,10 @@ impl fmt::Display for Expression {
         match self {
             Self::All(parts) => joined(f, parts, " and "),
             Self::Any(parts) => joined(f, parts, " or "),
-            Self::Not(part) => write!(f, "not ({part})"),
+            Self::Not(part) => match **part {
+                Self::All(_) | Self::Any(_) => write!(f, "not ({part})"),
+                _ => write!(f, "not {part}"),
+            },
             Self::Condition(condition) => condition.fmt(f),
         }
     }

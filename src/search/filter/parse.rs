@@ -14,7 +14,7 @@ pub(super) struct Fault {
 
 /// Reads a whole expression.
 pub(super) fn expression(text: &str) -> Result<Expression, Fault> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = Reader { text, at: 0, depth: 0, brackets: 0 };
     let expression = reader.any()?;
     if reader.rest().is_empty() {
         Ok(expression)
@@ -25,8 +25,9 @@ pub(super) fn expression(text: &str) -> Result<Expression, Fault> {
 
 /// Whether a column's name can be written without quotes.
 pub(super) fn is_bare_name(name: &str) -> bool {
-    let is_not = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("not"));
-    !name.starts_with(['(', '"']) && !name.contains(ends_a_name) && !is_not
+    !name.starts_with(['(', '"'])
+        && !name.contains(ends_a_name)
+        && !name.eq_ignore_ascii_case("not")
 }
 
 /// Whether a column's name without quotes ends before this character.
@@ -39,6 +40,8 @@ struct Reader<'a> {
     at: usize,
     /// Brackets and `not`s that are open.
     depth: usize,
+    /// Brackets alone, those of lists too.
+    brackets: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -99,7 +102,9 @@ impl<'a> Reader<'a> {
         }
         self.depth += 1;
         let factor = if self.sign("(") {
+            self.brackets += 1;
             let inner = self.any()?;
+            self.brackets -= 1;
             if !self.sign(")") {
                 return Err(self.fault("and, or or a closing bracket was expected"));
             }
@@ -186,12 +191,12 @@ impl<'a> Reader<'a> {
         if !self.sign("(") {
             return Err(self.fault("a list of values in brackets was expected"));
         }
-        self.depth += 1;
+        self.brackets += 1;
         let mut values = vec![self.value()?];
         while self.sign(",") {
             values.push(self.value()?);
         }
-        self.depth -= 1;
+        self.brackets -= 1;
         if self.sign(")") { Ok(values) } else { Err(self.fault("the list does not close")) }
     }
 
@@ -235,7 +240,7 @@ impl<'a> Reader<'a> {
 
     /// Whether a character ends a value within brackets.
     fn closes(&self, c: char) -> bool {
-        self.depth > 1 && (c == ')' || c == ',')
+        self.brackets > 0 && (c == ')' || c == ',')
     }
 }
 

@@ -43,6 +43,8 @@ fn one_condition() {
         ("noted = 1", compare("noted", Equal, "1")),
         // Outside brackets these are part of a word.
         ("a = x(1),y)", compare("a", Equal, "x(1),y)")),
+        ("not a = x(1)", not(compare("a", Equal, "x(1)"))),
+        ("notx\"y = 1", compare("notx\"y", Equal, "1")),
     ] {
         assert_eq!(parsed(text), expected, "{text}");
     }
@@ -116,6 +118,8 @@ fn what_does_not_fit_is_told_with_its_place() {
 
 #[test]
 fn brackets_without_end_do_no_harm() {
+    let deep = "not ".repeat(60) + "a = '1'";
+    assert_eq!(deep.parse::<Filter>().unwrap().to_string(), deep);
     for open in ["(", "not "] {
         let text = open.repeat(100_000) + "a=1";
         let error = text.parse::<Filter>().unwrap_err().to_string();
