@@ -12,15 +12,14 @@ const LEFT_OUT: usize = SAMPLES / 40;
 
 impl Calibration {
     /// The 95 % interval of the false-positive identification rate at a threshold, in a gallery of
-    /// this many faces: groups of probes are drawn again (bootstrap; Efron 1979).
-    /// Equal calibrations have equal intervals. `None` where the probes are too few to say.
+    /// this many faces: groups of probes are drawn again (bootstrap; Efron 1979). Equal calibrations
+    /// have equal intervals. `None` where the probes are too few to say.
     pub fn interval(&self, similarity: f32, faces: u64) -> Option<(f64, f64)> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
         let mut rates = Vec::with_capacity(SAMPLES);
         for _ in 0..SAMPLES {
-            let subjects = 0..self.strangers.len();
-            let drawn =
-                subjects.map(|_| &self.strangers[random.random_range(0..self.strangers.len())]);
+            let groups = self.strangers.len();
+            let drawn = (0..groups).map(|_| &self.strangers[random.random_range(0..groups)]);
             let values = sorted(drawn.flatten());
             let share = Tail::fit(&values)?.share(similarity.into());
             rates.push(at_size(share, self.faces, faces)?);

@@ -87,8 +87,9 @@ impl Calibration {
         }
         let values = sorted(self.strangers.iter().flatten());
         let measured = at_size(fpir, faces, self.faces)?;
-        let similarity = Tail::fit(&values)?.threshold(measured) as f32;
-        let found = self.at(similarity, faces)?;
+        let tail = Tail::fit(&values)?;
+        let similarity = tail.threshold(measured) as f32;
+        let found = self.expected(&tail, similarity, faces)?;
         // Equal values may lie on both sides of the rate.
         ((-1.0..=1.0).contains(&similarity) && found.fpir <= fpir * REACHED).then_some(found)
     }
@@ -100,8 +101,11 @@ impl Calibration {
             return None;
         }
         let values = sorted(self.strangers.iter().flatten());
-        let share = Tail::fit(&values)?.share(similarity.into());
-        let fpir = at_size(share, self.faces, faces)?;
+        self.expected(&Tail::fit(&values)?, similarity, faces)
+    }
+
+    fn expected(&self, tail: &Tail<'_>, similarity: f32, faces: u64) -> Option<Threshold> {
+        let fpir = at_size(tail.share(similarity.into()), self.faces, faces)?;
         let below = self.mates.partition_point(|&mate| mate < similarity);
         let fnmr = (!self.mates.is_empty()).then(|| below as f64 / self.mates.len() as f64);
         Some(Threshold { similarity, fpir, fnmr })
