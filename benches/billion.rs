@@ -4,7 +4,8 @@
 //! faces, built as a user would build them. For each way of searching the cheapest setting is sought
 //! that gives a hit rate of `RATE` percent to the mated half of `PROBES`: the beam of a walk, the
 //! share of a scan, and the gallery's own choice among scans of all faces. What it reads is counted
-//! and timed, on one thread and in batches of 64 on all, medians of `ROUNDS` rounds.
+//! and timed (seconds on a processor), on one thread and in batches of 64 on all, medians of
+//! `ROUNDS` rounds.
 //!
 //! Growth is fitted to the sizes up to a million; what it foretells of larger ones is held against
 //! them where they were measured (`-- --large`: 3,000,000 and 10,000,000, of 128 dimensions alone).
@@ -19,7 +20,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lookalike::capacity::{Asked, Built, Forecast, Measured, Point, Server, Way};
 use lookalike::search::{Plan, Reads};
@@ -39,6 +40,8 @@ const BATCH: usize = 64;
 const WARM_UP: usize = 8;
 /// Growth is fitted to galleries up to this size, and only to these above 128 dimensions.
 const FITTED: u64 = 1_000_000;
+/// Rounds end after this: what takes so long varies little.
+const LONG: Duration = Duration::from_secs(120);
 /// Settings tried are this much apart.
 const STEP: f64 = 1.19;
 const WIDEST: f64 = 32_768.0;
@@ -173,20 +176,23 @@ impl<'a> Bench<'a> {
         let hit_rate = self.hit_rate(&query);
         let [mated, non_mated] = [self.mated, self.others].map(|probes| self.reads(probes, &query));
         let (mut alone, mut batched) = (Vec::new(), Vec::new());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let all: Vec<&Embedding> = self.mated.iter().chain(self.others).collect();
+        let begun = Instant::now();
         for _ in 0..rounds {
             all.iter().step_by(WARM_UP).for_each(|probe| drop(self.search(probe, &query)));
-            let begun = Instant::now();
+            let before = processor_seconds();
             all.iter().for_each(|probe| drop(self.search(probe, &query)));
-            alone.push(begun.elapsed().as_secs_f64() * 1e6 / all.len() as f64);
-            let begun = Instant::now();
+            alone.push((processor_seconds() - before) * 1e6 / all.len() as f64);
+            let before = processor_seconds();
             for half in [self.mated, self.others] {
                 for probes in half.chunks(BATCH) {
                     drop(self.gallery.search_batch(probes, &query).expect("answers"));
                 }
             }
-            batched.push(begun.elapsed().as_secs_f64() * 1e6 * cores / all.len() as f64);
+            batched.push((processor_seconds() - before) * 1e6 / all.len() as f64);
+            if begun.elapsed() > LONG {
+                break;
+            }
         }
         let (microseconds, batched_microseconds) = (median(&mut alone), median(&mut batched));
         Some(Point { way, setting, hit_rate, mated, non_mated, microseconds, batched_microseconds })
@@ -251,6 +257,17 @@ impl<'a> Bench<'a> {
     fn search(&self, probe: &Embedding, query: &Query) -> Matches<'a> {
         self.gallery.search(probe, query).expect("an answer")
     }
+}
+
+/// Seconds that all threads of this process have spent on a processor: other work on the machine
+/// counts for less than it does on a wall clock.
+fn processor_seconds() -> f64 {
+    let threads = fs::read_dir("/proc/self/task").expect("threads");
+    let nanoseconds = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }
 
 /// From one setting to another, a step at a time.
