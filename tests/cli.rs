@@ -215,8 +215,10 @@ fn a_json_line_has_the_promised_shape() {
     };
     let expected = format!(
         "{{\"probe\":0,\"matches\":[{{\"face_id\":2,\"similarity\":{},\"subject\":\"s2\",\
-         \"source\":\"archive.example\",\"image\":\"images/2.jpg\",\"key\":\"k2\"}}]}}\n\
-         {{\"probe\":1,\"matches\":[{{\"face_id\":3,\"similarity\":{}}}]}}\n",
+         \"source\":\"archive.example\",\"image\":\"images/2.jpg\",\"key\":\"k2\"}}],\
+         \"complete\":true,\"faces\":40}}\n\
+         {{\"probe\":1,\"matches\":[{{\"face_id\":3,\"similarity\":{}}}],\
+         \"complete\":true,\"faces\":40}}\n",
         json!(similarity(2).parse::<f32>().unwrap()),
         json!(similarity(3).parse::<f32>().unwrap()),
     );
@@ -246,6 +248,14 @@ fn a_json_line_has_the_promised_shape() {
 fn explanations_are_given_where_asked_for() {
     let (_place, rows, path) = place();
     let probe = npy_bytes(&rows[..1], DIMS);
+    let ran = search(&path, &probe, &["-k", "1", "--format", "json", "--explain=0,5"]);
+    let why = &json_lines(&ran.out)[0]["explain"]["faces"];
+    let of = |at: usize| (&why[at]["face_id"], &why[at]["returned"]);
+    assert_eq!((of(0), of(1)), ((&json!(0), &json!(true)), (&json!(5), &json!(false))));
+    let ran = search(&path, &probe, &["-k", "1", "--explain=5", "--where", "number > 5"]);
+    assert!(ran.out.contains("left out, as it does not hold that number > '5'"), "{}", ran.out);
+    let ran = search(&path, &probe, &["--explain=999"]);
+    assert_eq!(ran.status, 1);
     let ran = search(&path, &probe, &["--format", "json", "--explain", "--exhaustive"]);
     let explain = &json_lines(&ran.out)[0]["explain"];
     assert_eq!((&explain["plan"], &explain["vectors_read"]), (&json!("exhaustive"), &json!(40)));
@@ -315,7 +325,7 @@ fn a_table_says_whether_there_was_a_threshold() {
     let with = first(&["--min-similarity", "0.5"]);
     assert!(with.starts_with("matches at similarity >= 0.5"), "{with}");
     let filters = ["--where", "number > 5", "--where", "source = 'archive.example'"];
-    let told = "40 faces, where (number > 5) and (source = 'archive.example'))";
+    let told = "40 faces, where (number > 5) and (source = 'archive.example'), complete)";
     for args in [&["-k", "3"][..], &["--min-similarity", "0.5"]] {
         let with = first(&[args, &filters].concat());
         assert!(with.ends_with(told), "{with}");

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use lookalike::evaluate::{Exact, Mates, Setting, Truth, measure};
 use lookalike::ingest::{Embeddings, Manifest};
-use lookalike::search::{Plan, Promise};
+use lookalike::search::{Basis, Plan, Promise};
 use lookalike::synth::{Profile, Synth};
 use lookalike::{Build, Builder, Cancel, Embedding, Error, Gallery, Query, SearchError, Silent};
 
@@ -147,16 +147,80 @@ fn what_no_plan_promises_is_answered_exactly() {
     }
 }
 
-#[test]
-fn everybody_above_a_threshold_is_found() {
-    let Measured { gallery, probes, .. } = isolated();
-    for probe in &probes[..50] {
-        let query = Query::new().at_least(0.4);
-        let all: HashSet<u64> =
-            ids(gallery, probe, &query.clone().exhaustive()).into_iter().collect();
-        let found: HashSet<u64> = ids(gallery, probe, &query).into_iter().collect();
-        assert_eq!(found, all);
+/// The share of the mates at or above a threshold that a search for all of them finds.
+fn range_hit_rate(measured: &Measured, query: &Query) -> f64 {
+    let Measured { gallery, probes, subjects, .. } = measured;
+    let (mut hits, mut mates) = (0, 0);
+    for (probe, subject) in probes.iter().zip(subjects) {
+        let found: HashSet<u64> = ids(gallery, probe, query).into_iter().collect();
+        let exact = gallery.search(probe, &query.clone().exhaustive()).unwrap();
+        for face in exact.iter().filter(|_| subject.is_some()) {
+            if face.face().unwrap().subject == *subject {
+                mates += 1;
+                hits += usize::from(found.contains(&face.face_id.0));
+            }
+        }
     }
+    assert!(mates >= 50, "{mates} say nothing");
+    hits as f64 / mates as f64
+}
+
+#[test]
+fn all_above_a_threshold_are_found_as_promised() {
+    let Measured { gallery, probes, .. } = isolated();
+    let ranges = &promise(gallery).ranges;
+    assert!(ranges.len() == 3 && ranges.is_sorted_by_key(|range| range.at_least), "{ranges:?}");
+    for range in ranges {
+        assert!(range.mates > 0 && !range.rungs.is_empty());
+        for above in [0.0, 0.02] {
+            let query = Query::new().at_least(range.at_least + above);
+            let first = range.rungs.iter().find(|rung| rung.at_least >= 0.99);
+            let planned = first.map_or(Plan::Exhaustive, |rung| rung.plan);
+            assert_eq!(gallery.search(&probes[0], &query).unwrap().counters.plan, planned);
+            let kept = range_hit_rate(isolated(), &query);
+            assert!(kept >= 0.97, "{kept} at {}", range.at_least + above);
+        }
+    }
+}
+
+#[test]
+fn below_every_measured_threshold_nothing_is_promised_and_hardly_anything_missed() {
+    let Measured { gallery, probes, .. } = isolated();
+    let lowest = promise(gallery).ranges[0].at_least;
+    let query = Query::new().at_least(lowest - 0.05);
+    assert_eq!(gallery.search(&probes[0], &query).unwrap().basis, Basis::Unmeasured);
+    assert!(range_hit_rate(isolated(), &query) >= 0.995);
+}
+
+#[test]
+fn links_lead_from_one_mate_to_the_others() {
+    let made = made(false, Builder::Own, true);
+    let range = &promise(&made.gallery).ranges[1];
+    // Many have more mates than the beam is wide.
+    for beam in [1, 16] {
+        let kept = range_hit_rate(&made, &Query::new().at_least(range.at_least).beam(beam));
+        assert!(kept >= 0.95, "{kept} with a beam of {beam}");
+    }
+}
+
+#[test]
+fn an_answer_says_what_it_is_worth() {
+    let Measured { gallery, probes, .. } = isolated();
+    let worth = |query: Query| {
+        let found = gallery.search(&probes[0], &query).unwrap();
+        assert_eq!((found.faces, found.threshold), (gallery.len(), None));
+        assert_eq!(gallery.plan(&query).unwrap().1, found.basis);
+        found.basis
+    };
+    assert_eq!(worth(Query::new().exhaustive()), Basis::Complete);
+    assert_eq!(worth(Query::new().hit_rate(1.0)), Basis::Complete);
+    assert_eq!(worth(Query::new().hit_rate(0.95)), Basis::Planned { hit_rate: 0.95 });
+    assert_eq!(worth(Query::new().top(5).hit_rate(0.9)), Basis::Planned { hit_rate: 0.9 });
+    assert_eq!(worth(Query::new().top(101)), Basis::Unmeasured);
+    assert_eq!(worth(Query::new().share(0.5)), Basis::Unmeasured);
+    assert_eq!(worth(Query::new().beam(50)), Basis::Unmeasured);
+    let threshold = gallery.search(&probes[0], &Query::new().at_least(0.9)).unwrap().threshold;
+    assert_eq!(threshold, Some(0.9));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Place, Random, embedding, exact, ids, run};
-use lookalike::search::Plan;
+use lookalike::search::{Plan, Reason};
 use lookalike::{
     Builder, Cancel, Error, FaceId, Gallery, GalleryError, Query, SearchError, VectorType,
 };
@@ -376,4 +376,45 @@ proptest! {
             prop_assert_eq!(&answer, &truth);
         }
     }
+}
+
+#[test]
+fn it_is_said_why_a_face_is_or_is_not_returned() {
+    let rows = Random(91).vectors(60, 12);
+    let lines: String = (0..60).map(|i| format!("s{},archive-{}\n", i / 3, i % 2)).collect();
+    let place = Place::of(&rows).manifest(&format!("subject,source\n{lines}"));
+    let gallery = place.built();
+    let probe = embedding(&rows[7]);
+    let all = gallery.search(&probe, &Query::new().top(60)).unwrap();
+    let why = |query: &Query, face: FaceId| {
+        let answer = gallery.search(&probe, query).unwrap();
+        gallery.explain(&probe, query, &answer, &[face]).unwrap().remove(0)
+    };
+    for (rank, face) in all.iter().enumerate() {
+        let told = why(&Query::new().top(5), face.face_id);
+        assert_eq!((told.face_id, told.similarity), (face.face_id, face.similarity));
+        let expected = if rank < 5 {
+            Reason::Returned { rank: rank + 1 }
+        } else {
+            Reason::LessSimilar { last: all[4].similarity }
+        };
+        assert_eq!(told.reason, expected);
+    }
+    let threshold = all[9].similarity;
+    let query = Query::new().at_least(threshold);
+    assert_eq!(why(&query, all[9].face_id).reason, Reason::Returned { rank: 10 });
+    assert_eq!(why(&query, all[10].face_id).reason, Reason::BelowThreshold { threshold });
+    let filters = ["subject != nobody", "source = archive-0"].map(|text| text.parse().unwrap());
+    let [first, second]: [lookalike::Filter; 2] = filters;
+    let query = Query::new().filter(first).filter(second.clone());
+    assert_eq!(why(&query, FaceId(7)).reason, Reason::Filtered { filter: second });
+    let query = Query::new().group_by_subject();
+    assert_eq!(why(&query, FaceId(8)).reason, Reason::Represented { by: FaceId(7) });
+    // An answer that lacks a face it ought to hold.
+    let mut answer = gallery.search(&probe, &Query::new().top(5)).unwrap();
+    answer.found.remove(1);
+    let told = gallery.explain(&probe, &Query::new().top(5), &answer, &[all[1].face_id]).unwrap();
+    assert_eq!(told[0].reason, Reason::Missed);
+    let query = Query::new();
+    assert!(gallery.explain(&probe, &query, &answer, &[FaceId(60)]).is_err());
 }

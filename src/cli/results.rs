@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use lookalike::gallery::Face;
+use lookalike::search::{Basis, Explanation, Reason};
 use serde::Serialize;
 
-use super::search::Answer;
+use super::search::{About, Answer};
 use super::{grouped, plain};
 
 /// How to print answers.
@@ -35,8 +36,21 @@ struct JsonAnswer<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     matches: Option<Vec<JsonMatch<'a>>>,
+    #[serde(flatten)]
+    about: Option<JsonAbout>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<JsonExplain>,
+}
+
+/// What the answer is worth: `hit_rate` where it was planned for one.
+#[derive(Serialize)]
+struct JsonAbout {
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hit_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    faces: u64,
 }
 
 #[derive(Serialize)]
@@ -64,6 +78,17 @@ struct JsonExplain {
     bytes_read: u64,
     passing: u64,
     microseconds: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faces: Vec<JsonReason>,
+}
+
+/// Why a face is, or is not, in the answer.
+#[derive(Serialize)]
+struct JsonReason {
+    face_id: u64,
+    similarity: f32,
+    returned: bool,
+    reason: String,
 }
 
 const CSV_HEAD: [&str; 9] =
@@ -131,6 +156,9 @@ impl<W: Write> Printer<W> {
                 grouped(counters.passing),
                 counters.elapsed.as_secs_f64() * 1e6
             )?;
+            for why in &answer.why {
+                writeln!(out, "  {}", plain(&why.to_string()))?;
+            }
         }
         Ok(())
     }
@@ -146,6 +174,7 @@ impl<W: Write> Printer<W> {
             bytes_read: counters.bytes_read,
             passing: counters.passing,
             microseconds: counters.elapsed.as_secs_f64() * 1e6,
+            faces: answer.why.iter().map(JsonReason::of).collect(),
         });
         let matches =
             |(face, similarity): &'_ (Face, f32)| -> (u64, f32) { (face.face_id.0, *similarity) };
@@ -168,6 +197,7 @@ impl<W: Write> Printer<W> {
             probe: answer.probe.number,
             face_id: answer.probe.face_id(),
             error: answer.error.as_deref(),
+            about: answer.about.as_ref().map(JsonAbout::of),
             matches: answer.error.is_none().then_some(matches),
             explain,
         };
@@ -198,6 +228,28 @@ impl<W: Write> Printer<W> {
             write_csv(&mut self.out, cells)?;
         }
         Ok(())
+    }
+}
+
+impl JsonAbout {
+    fn of(about: &About) -> Self {
+        let About { basis, threshold, faces } = *about;
+        let hit_rate = match basis {
+            Basis::Planned { hit_rate } => Some(hit_rate),
+            _ => None,
+        };
+        Self { faces, threshold, complete: basis == Basis::Complete, hit_rate }
+    }
+}
+
+impl JsonReason {
+    fn of(why: &Explanation) -> Self {
+        Self {
+            face_id: why.face_id.0,
+            similarity: why.similarity,
+            returned: matches!(why.reason, Reason::Returned { .. }),
+            reason: why.reason.to_string(),
+        }
     }
 }
 

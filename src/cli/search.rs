@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
-use lookalike::search::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, FEW, Plan};
+use lookalike::search::{Basis, Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Explanation, FEW, Plan};
 use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
 
 use super::probes::{self, Probe, ProbeFile, Seek};
@@ -97,9 +97,12 @@ pub(crate) struct Args {
     /// Threads; as many as there are cores unless given
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
-    /// Say how each probe was searched for and what it took
-    #[arg(long)]
-    explain: bool,
+    /// Say how each probe was searched for and what it took; and why these faces, if any are named,
+    /// were returned or were not
+    #[arg(
+        long, value_name = "ID,...", value_delimiter = ',', num_args = 0.., require_equals = true
+    )]
+    explain: Option<Vec<u64>>,
     /// How to print the results
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -131,6 +134,16 @@ pub(crate) struct Answer {
     pub(crate) thumbnails: Vec<Option<Vec<u8>>>,
     pub(crate) error: Option<String>,
     pub(crate) counters: Option<Counters>,
+    pub(crate) about: Option<About>,
+    pub(crate) why: Vec<Explanation>,
+}
+
+/// What an answer says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    pub(crate) basis: Basis,
+    pub(crate) threshold: Option<f32>,
+    pub(crate) faces: u64,
 }
 
 impl Probe {
@@ -178,7 +191,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     gallery.search_batch(&[], &query)?;
     let pool = thread_pool(args.threads)?;
     let mut remarked = false;
-    let head = head(args, &gallery, &threshold);
+    let (_, basis) = gallery.plan(&query)?;
+    let head = head(args, &gallery, &threshold, basis);
     if args.format != Format::Table && !threshold.meaning.is_empty() {
         eprintln!("{head}");
     }
@@ -189,7 +203,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .transpose()?;
     let out = BufWriter::new(io::stdout().lock());
     let mut printer =
-        Printer::begin(out, args.format, args.explain, &head).map_err(Failure::output)?;
+        Printer::begin(out, args.format, args.explain.is_some(), &head).map_err(Failure::output)?;
+    let to_explain: Vec<FaceId> = args.explain.iter().flatten().map(|&id| FaceId(id)).collect();
     let mut failed = false;
     // Nobody may read the results any more and the sheet be wanted all the same.
     let mut read = Ok(());
@@ -202,7 +217,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         let mut longest = 1;
         for (probe, matches) in pool.install(|| answer(&gallery, &query, batch))? {
-            let answer = fill(probe, matches, sheet.is_some())?;
+            let why = explain(&gallery, &query, &probe, &matches, &to_explain)?;
+            let answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
             failed |= answer.error.is_some();
             if let (false, Some(remark)) = (remarked, unplanned(args, &gallery, &answer)) {
                 eprintln!("{remark}");
@@ -268,7 +284,7 @@ fn query(args: &Args, threshold: &LeastSimilarity) -> Result<Query, Failure> {
 }
 
 /// The line over a table: what the answers are, and are not.
-fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity) -> String {
+fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity, basis: Basis) -> String {
     let mut faces = format!("{} faces", grouped(gallery.len()));
     if !args.filters.is_empty() {
         let filters = match args.filters.as_slice() {
@@ -280,6 +296,11 @@ fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity) -> String {
     if args.share.is_some_and(|share| share < 1.0) {
         faces = format!("a share of {faces}");
     }
+    let faces = match basis {
+        Basis::Complete => format!("{faces}, complete"),
+        Basis::Planned { hit_rate } => format!("{faces}, hit rate {hit_rate}"),
+        _ => format!("{faces}, hit rate not measured"),
+    };
     let LeastSimilarity { similarity, meaning, .. } = threshold;
     match (similarity, top(args, threshold)) {
         (None, k) => format!(
@@ -331,17 +352,46 @@ fn answer<'g>(
         .collect()
 }
 
+/// Why the faces that were asked about are, or are not, in an answer.
+fn explain(
+    gallery: &Gallery,
+    query: &Query,
+    probe: &Probe,
+    matches: &Result<Matches<'_>, String>,
+    faces: &[FaceId],
+) -> Result<Vec<Explanation>, Failure> {
+    let (Ok(matches), false) = (matches, faces.is_empty()) else { return Ok(Vec::new()) };
+    // The face that is searched for is never an answer.
+    let others: Vec<FaceId> =
+        faces.iter().copied().filter(|face| Some(face.0) != probe.face_id()).collect();
+    let embedding = match &probe.seek {
+        Seek::Vector(vector) => vector.clone(),
+        Seek::Face(id) => gallery.embedding(*id)?,
+        Seek::Nothing(_) => return Ok(Vec::new()),
+    };
+    Ok(gallery.explain(&embedding, query, matches, &others)?)
+}
+
 /// Fetches what is known of the faces found for one probe.
 pub(crate) fn fill(
     probe: Probe,
     matches: Result<Matches<'_>, String>,
     with_pictures: bool,
 ) -> Result<Answer, Failure> {
-    let mut answer =
-        Answer { probe, found: Vec::new(), thumbnails: Vec::new(), error: None, counters: None };
+    let mut answer = Answer {
+        probe,
+        found: Vec::new(),
+        thumbnails: Vec::new(),
+        error: None,
+        counters: None,
+        about: None,
+        why: Vec::new(),
+    };
     match matches {
         Ok(matches) => {
-            answer.counters = Some(matches.counters);
+            let Matches { basis, threshold, faces, counters, .. } = matches;
+            answer.counters = Some(counters);
+            answer.about = Some(About { basis, threshold, faces });
             for found in &matches {
                 answer.found.push((found.face()?, found.similarity));
                 if with_pictures {

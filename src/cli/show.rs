@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lookalike::Gallery;
 use lookalike::calibration::{Calibration, DEFAULT_FPIR, SHOWN, Threshold};
 use lookalike::gallery::VectorType;
-use lookalike::search::Promise;
+use lookalike::search::{Promise, Rung};
 use serde::Serialize;
 
 use super::{Failure, grouped, plain, plan_name};
@@ -248,22 +248,29 @@ fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "    {:>4}  {:>8}  {:>8}  {:>12}  {:>16}  plan",
+        "    {:>6}  {:>8}  {:>8}  {:>12}  {:>16}  plan",
         "k", "hit rate", "at least", "mated, us", "non-mated, us"
     )?;
     for ladder in &promise.ladders {
-        for rung in &ladder.rungs {
-            writeln!(
-                out,
-                "    {:>4}  {:>8.4}  {:>8.4}  {:>12.0}  {:>16.0}  {}",
-                ladder.k,
-                rung.hit_rate,
-                rung.at_least,
-                rung.microseconds_of(&rung.mated),
-                rung.microseconds_of(&rung.non_mated),
-                plan_name(rung.plan)
-            )?;
-        }
+        print_rungs(out, &ladder.k.to_string(), &ladder.rungs)?;
+    }
+    for ladder in &promise.ranges {
+        print_rungs(out, &format!(">={:.2}", ladder.at_least), &ladder.rungs)?;
+    }
+    Ok(())
+}
+
+fn print_rungs(out: &mut impl Write, asked: &str, rungs: &[Rung]) -> io::Result<()> {
+    for rung in rungs {
+        writeln!(
+            out,
+            "    {asked:>6}  {:>8.4}  {:>8.4}  {:>12.0}  {:>16.0}  {}",
+            rung.hit_rate,
+            rung.at_least,
+            rung.microseconds_of(&rung.mated),
+            rung.microseconds_of(&rung.non_mated),
+            plan_name(rung.plan)
+        )?;
     }
     Ok(())
 }

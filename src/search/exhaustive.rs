@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::SearchError;
 use super::exact::{Keep, score_all};
 use super::plan::WIDEN;
-use super::query::{Counters, Matches, Plan};
+use super::query::{Basis, Counters, Matches, Plan};
 use super::scratch::Candidate;
 use super::searcher::{Searcher, all_failed};
 use super::similarity::Exact;
@@ -31,7 +31,7 @@ impl<'g> Searcher<'g, '_> {
             let [(_, kept)] = probe;
             let candidates = kept.into_candidates();
             if let Some(found) = self.finish(&candidates, self.saw_all(keep, &candidates))? {
-                return Ok(Matches { found, counters });
+                return Ok(self.matches(found, Basis::Complete, counters));
             }
             keep = keep.saturating_mul(WIDEN * WIDEN);
         }
@@ -60,7 +60,7 @@ impl<'g> Searcher<'g, '_> {
             }
             let candidates = kept.into_candidates();
             match self.finish(&candidates, self.saw_all(keep, &candidates))? {
-                Some(found) => Ok(Matches { found, counters }),
+                Some(found) => Ok(self.matches(found, Basis::Complete, counters)),
                 None => self.exhaustive(&exact, counters),
             }
         };

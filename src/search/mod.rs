@@ -19,11 +19,13 @@ use crate::{Embedding, Error, FaceId, Gallery};
 mod coded;
 mod exact;
 mod exhaustive;
+mod explain;
 mod filter;
 mod finish;
 mod plan;
 mod promise;
 mod query;
+mod range;
 mod rerank;
 mod scan;
 mod scratch;
@@ -37,11 +39,12 @@ pub(crate) mod walk;
 
 #[cfg(feature = "build")]
 pub(crate) use coded::Coded;
+pub use explain::{Explanation, Reason};
 pub use filter::{Filter, FilterError};
-pub use promise::{Ladder, Promise, Reads, Rung};
+pub use promise::{Ladder, Promise, RangeLadder, Reads, Rung};
 #[cfg(feature = "build")]
 pub(crate) use promise::{PROMISED, exhaustive_microseconds};
-pub use query::{Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
+pub use query::{Basis, Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Match, Matches, Plan, Query};
 pub(crate) use scratch::Candidate;
 pub(crate) use scratch::ScratchPool;
 pub(crate) use selection::Selection;
@@ -148,6 +151,17 @@ impl Gallery {
         let request = Request { shown, ..self.request(query, None)? };
         self.check_probe(probe)?;
         Searcher::new(self, &request)?.search(probe.values())
+    }
+
+    /// How a query would be carried out, and what its answers would be worth. A probe that the plan
+    /// leaves undecided may get a better one.
+    ///
+    /// # Errors
+    /// When the query asks for what cannot be, or the files it reads are damaged.
+    pub fn plan(&self, query: &Query) -> Result<(Plan, Basis), Error> {
+        let request = self.request(query, None)?;
+        let searcher = Searcher::new(self, &request)?;
+        Ok((searcher.plan, searcher.basis))
     }
 
     /// The answers to many probes, in their order, on the threads of the current rayon pool.

@@ -6,7 +6,7 @@
 //! all it found), it is widened, and every face scored once that costs no more.
 
 use super::promise::PROMISED;
-use super::query::{DEFAULT_HIT_RATE, Plan};
+use super::query::{Basis, DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
 
@@ -25,11 +25,29 @@ const SHARE_CONFIDENCE: f32 = 0.0;
 const SCAN_CONFIDENCE: f32 = 4.0;
 /// The hit rate up to which that confidence is trusted without having been measured.
 const SCAN_HOLDS: f64 = 0.999;
+/// Standard deviations of error that are allowed for at least where a vector or a threshold decides:
+/// 19 faces of 20 lie within.
+const LEAST_SURE: f32 = 2.0;
+/// The most faces that plans were measured for.
+const MOST_PROMISED: usize = PROMISED[PROMISED.len() - 1];
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 
 impl Searcher<'_, '_> {
-    pub(super) fn choose(&self) -> Plan {
+    /// How to begin, and what the answers will be worth.
+    pub(super) fn choose(&self) -> (Plan, Basis) {
+        let plan = self.choose_plan();
+        let query = self.request.query;
+        let told = query.plan.is_some() || query.beam.is_some() || query.share.is_some();
+        let basis = match plan {
+            Plan::Exhaustive => Basis::Complete,
+            _ if told || !self.is_measured() => Basis::Unmeasured,
+            _ => Basis::Planned { hit_rate: query.hit_rate.unwrap_or(DEFAULT_HIT_RATE) },
+        };
+        (plan, basis)
+    }
+
+    fn choose_plan(&self) -> Plan {
         let query = self.request.query;
         if let Some(plan) = query.plan {
             return plan;
@@ -50,7 +68,7 @@ impl Searcher<'_, '_> {
                 Plan::Walk { beam }
             };
         }
-        let keep = SCAN_KEEP.saturating_mul(self.wanted.min(self.faces));
+        let keep = SCAN_KEEP.saturating_mul(self.wanted).min(self.faces);
         let scan = |share, confidence| Plan::Scan { share, keep, confidence };
         if let Some(share) = query.share {
             return scan(share, SHARE_CONFIDENCE);
@@ -60,8 +78,7 @@ impl Searcher<'_, '_> {
             return Plan::Exhaustive;
         }
         // Nothing was measured for so many; a scan that allows for nearly any error serves them.
-        let beyond = PROMISED[PROMISED.len() - 1];
-        if self.wanted > beyond {
+        if !self.is_measured() {
             return if hit_rate <= SCAN_HOLDS {
                 scan(1.0, SCAN_CONFIDENCE)
             } else {
@@ -69,11 +86,22 @@ impl Searcher<'_, '_> {
             };
         }
         let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
-        // Many faces may belong to few subjects, so a plan for many is taken.
-        let k = if query.by_subject { beyond } else { self.wanted };
-        match promise.plan(k, hit_rate, filtered) {
-            Some(rung) => rung.plan,
-            None => Plan::Exhaustive,
+        let rung = match (query.at_least, self.wanted) {
+            (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered),
+            // Many faces may belong to few subjects, so a plan for many is taken.
+            _ if query.by_subject => promise.plan(MOST_PROMISED, hit_rate, filtered),
+            (_, wanted) => promise.plan(wanted, hit_rate, filtered),
+        };
+        rung.map_or(Plan::Exhaustive, |rung| rung.plan)
+    }
+
+    /// Whether plans were measured for so many faces, or for such a threshold. A gallery that was
+    /// never measured scores every face, which needs no measuring.
+    fn is_measured(&self) -> bool {
+        let promise = self.gallery.catalogue().promise.as_ref();
+        match (self.request.query.at_least, self.wanted) {
+            (Some(at_least), usize::MAX) => promise.is_none_or(|known| known.covers(at_least)),
+            (_, wanted) => wanted <= MOST_PROMISED,
         }
     }
 
@@ -101,6 +129,12 @@ impl Searcher<'_, '_> {
     /// The plan after one that left the question open.
     pub(super) fn wider(&self, plan: Plan) -> Plan {
         match plan {
+            // Links led to ever more matches: so many are cheaper found by a scan.
+            Plan::Walk { .. } | Plan::Scan { .. }
+                if self.range(0).is_some() && !plan.is_whole_scan() =>
+            {
+                Plan::Scan { share: 1.0, keep: self.faces, confidence: SCAN_CONFIDENCE }
+            }
             Plan::Walk { beam } => {
                 let beam = self.keep(beam).saturating_mul(WIDEN);
                 if self.width(beam) < self.faces / WIDEN {
@@ -138,7 +172,10 @@ impl Searcher<'_, '_> {
             usize::MAX => usize::MAX,
             _ => self.keep(keep),
         };
-        Sieve { keep, at_least, confidence }
+        // Where all matches are asked for, the confidence is about the threshold, and was measured so.
+        let is_range = self.wanted == usize::MAX;
+        let sure = if is_range { confidence } else { confidence.max(LEAST_SURE) };
+        Sieve { keep, at_least, confidence, sure }
     }
 
     /// How many to keep of a first pass over all faces.

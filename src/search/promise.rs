@@ -27,6 +27,10 @@ pub struct Promise {
     pub estimated: bool,
     /// One for each number of faces asked for.
     pub ladders: Vec<Ladder>,
+    /// One for each of a few thresholds from which every face was asked for, the lowest first;
+    /// none in galleries built before these were measured.
+    #[serde(default)]
+    pub ranges: Vec<RangeLadder>,
 }
 
 /// What plans deliver at one number of faces asked for.
@@ -39,6 +43,19 @@ pub struct Ladder {
     pub mates: u64,
     /// The plans that no other beats in both hit rate and cost, the cheapest first; among them the
     /// scans of all faces that no other such scan beats.
+    pub rungs: Vec<Rung>,
+}
+
+/// What plans deliver where every face at or above a threshold is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RangeLadder {
+    /// The threshold.
+    pub at_least: f32,
+    /// Mates at or above it of all probes together; of a probe with more than a thousand mates, a
+    /// thousand count.
+    pub mates: u64,
+    /// The plans, as in a [`Ladder`].
     pub rungs: Vec<Rung>,
 }
 
@@ -150,9 +167,21 @@ impl Promise {
     /// that was measured does. With a filter only a scan is known to keep it, as it reads all.
     pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool) -> Option<&Rung> {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
-        let fits =
-            |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || rung.plan.is_whole_scan());
-        ladder.rungs.iter().find(fits)
+        cheapest(&ladder.rungs, hit_rate, filtered)
+    }
+
+    /// Whether plans were measured at a threshold from which every face is asked for, or at a lower
+    /// one.
+    pub fn covers(&self, at_least: f32) -> bool {
+        self.ranges.iter().any(|ladder| ladder.at_least <= at_least)
+    }
+
+    /// The cheapest plan that keeps a hit rate where every face at or above a threshold is asked
+    /// for: of those measured at the next lower threshold, where mates are less alike. `None` where
+    /// none does, or the threshold is below all that were measured.
+    pub fn range(&self, at_least: f32, hit_rate: f64, filtered: bool) -> Option<&Rung> {
+        let ladder = self.ranges.iter().rev().find(|ladder| ladder.at_least <= at_least)?;
+        cheapest(&ladder.rungs, hit_rate, filtered)
     }
 
     /// What is proven of the plan that keeps the highest hit rate where `k` faces are asked for.
@@ -160,4 +189,9 @@ impl Promise {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
         ladder.rungs.iter().max_by(|a, b| a.at_least.total_cmp(&b.at_least))
     }
+}
+
+fn cheapest(rungs: &[Rung], hit_rate: f64, filtered: bool) -> Option<&Rung> {
+    let fits = |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || rung.plan.is_whole_scan());
+    rungs.iter().find(fits)
 }

@@ -319,12 +319,34 @@ impl<'g> Match<'g> {
     }
 }
 
+/// What an answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Basis {
+    /// Every face that passes the filters was scored by its vector: nothing is missed.
+    Complete,
+    /// The plan kept this hit rate when the gallery was built and measured.
+    Planned {
+        /// The hit rate asked for, in (0, 1).
+        hit_rate: f64,
+    },
+    /// Nothing was measured for such a search: a beam, a share or a plan was asked for, more than
+    /// 100 faces, or all from a threshold that is lower than any that was measured.
+    Unmeasured,
+}
+
 /// The answer to a probe: the faces found, most alike first, ties in order of face id.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Matches<'g> {
     /// The faces found.
     pub found: Vec<Match<'g>>,
+    /// What the answer is worth.
+    pub basis: Basis,
+    /// The threshold that every face of it reaches, where there was one.
+    pub threshold: Option<f32>,
+    /// Number of faces in the gallery.
+    pub faces: u64,
     /// What the search did.
     pub counters: Counters,
 }

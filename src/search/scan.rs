@@ -24,9 +24,6 @@ const FIRST_STRETCH: u32 = 32 * BLOCK_FACES;
 /// probes take turns.
 const STRETCH: u32 = 128 * BLOCK_FACES;
 
-/// Standard deviations of error that are allowed for at least where a vector or a threshold decides:
-/// 19 faces of 20 lie within.
-const LEAST_SURE: f32 = 2.0;
 /// Codes of a stretch that are fetched ahead: more would drive each other out of the caches.
 const MOST_FETCHED: usize = 512;
 /// Candidates gathered at least before the worse of them go.
@@ -42,13 +39,9 @@ pub(super) struct Sieve {
     /// Standard deviations of a sketch's error that are allowed for; below 0, what seems barely as
     /// good as the last of the best is left out.
     pub(super) confidence: f32,
-}
-
-impl Sieve {
-    /// Standard deviations of error that are allowed for where the vectors are to decide.
-    pub(super) fn sure(&self) -> f32 {
-        self.confidence.max(LEAST_SURE)
-    }
+    /// Standard deviations of error that are allowed for where a threshold or the vectors are to
+    /// decide.
+    pub(super) sure: f32,
 }
 
 /// What a scan writes to.
@@ -106,7 +99,7 @@ impl Sift {
         let (probe, scale) = (coded.probe(), &coded.view().scale);
         let error = probe.sketch_error(scale);
         let floor = self.floor - sieve.confidence * error;
-        let floor = floor.max(sieve.at_least - sieve.sure() * error);
+        let floor = floor.max(sieve.at_least - sieve.sure * error);
         // A cast takes what is below every score to 0, and what is no number too.
         let floor = probe.sketch_score(floor, scale).ceil() as u16;
         self.slots.clear();
@@ -144,7 +137,7 @@ impl Sift {
         for at in 0..self.fetched.len() {
             let (slot, similarity) = (self.fetched[at], self.scored.similarities[at]);
             let likely = sieve.at_least == f32::NEG_INFINITY
-                || similarity + sieve.sure() * coded.error(slot) >= sieve.at_least;
+                || similarity + sieve.sure * coded.error(slot) >= sieve.at_least;
             if similarity >= self.floor && likely {
                 self.take(Candidate { similarity, slot }, sieve.keep);
             }
@@ -252,7 +245,8 @@ mod tests {
         for (keep, floor) in
             [(4, seen[3].similarity), (9, seen[8].similarity), (10, -f32::INFINITY)]
         {
-            let sieve = Sieve { keep, at_least: f32::NEG_INFINITY, confidence: 0.0 };
+            let (at_least, confidence) = (f32::NEG_INFINITY, 0.0);
+            let sieve = Sieve { keep, at_least, confidence, sure: 0.0 };
             sift.reset_after(&seen, keep);
             assert_eq!(sift.floor, floor);
             // One of them is met again.

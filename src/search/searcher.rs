@@ -1,10 +1,11 @@
 //! Carrying out a search by a plan.
 
-use std::ops::Range;
+use std::ops;
 use std::time::Instant;
 
 use super::coded::Coded;
-use super::query::{Counters, Match, Matches, Plan, Request};
+use super::query::{Basis, Counters, Match, Matches, Plan, Request};
+use super::range::{Range, grow};
 use super::rerank::{Reranked, rerank};
 use super::scan::{Sieve, Sift, Sifted, scan};
 use super::scratch::{Candidate, Scratch};
@@ -42,6 +43,7 @@ pub(super) struct Searcher<'g, 'q> {
     pub(super) passing: usize,
     pub(super) wanted: usize,
     pub(super) plan: Plan,
+    pub(super) basis: Basis,
 }
 
 impl<'g, 'q> Searcher<'g, 'q> {
@@ -58,8 +60,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
             passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
             wanted: request.query.wanted(),
             plan: Plan::Exhaustive,
+            basis: Basis::Complete,
         };
-        searcher.plan = searcher.choose();
+        (searcher.plan, searcher.basis) = searcher.choose();
         Ok(searcher)
     }
 
@@ -117,11 +120,21 @@ impl<'g, 'q> Searcher<'g, 'q> {
             })?;
         }
         let mut matches = match found {
-            Some(found) => Matches { found, counters },
+            Some(found) => self.matches(found, self.basis, counters),
             None => self.exhaustive(&exact, counters)?,
         };
         matches.counters.elapsed = begun.elapsed();
         Ok(matches)
+    }
+
+    pub(super) fn matches(
+        &self,
+        found: Vec<Match<'g>>,
+        basis: Basis,
+        counters: Counters,
+    ) -> Matches<'g> {
+        let threshold = self.request.query.at_least;
+        Matches { found, basis, threshold, faces: self.faces as u64, counters }
     }
 
     fn walk(
@@ -141,6 +154,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let Scratch { probe, steps, reranked, .. } = scratch;
         let asked = Asked { coded: Coded::new(probe, self.codes), exact: *exact };
         self.take_walk(graph, ask, &asked.coded, steps, counters)?;
+        if let Some(range) = self.range(width) {
+            steps.reached.clear();
+            steps.reached.extend_from_slice(steps.beam.candidates());
+            return self.decide_range(graph, range, &asked, steps, reranked, counters);
+        }
         let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
         let candidates = beam.candidates();
         let all = candidates.len() < keep;
@@ -174,7 +192,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         probe: &CodedProbe,
         promising: &'s mut Promising,
         counters: &mut Counters,
-    ) -> &'s [Range<u32>] {
+    ) -> &'s [ops::Range<u32>] {
         let share = if let Plan::Scan { share, .. } = plan { share } else { 1.0 };
         if share >= 1.0 {
             promising.whole(&self.cells, probe.turned(), self.faces as u32);
@@ -217,7 +235,14 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters.bytes_read += sketches * 16 + codes * self.codes.shape.row_bytes() as u64;
         let candidates = sift.candidates(sieve);
         let all = candidates.len() < sieve.keep;
-        let confidence = sieve.sure();
+        let confidence = sieve.sure;
+        if let (Some(graph), Some(range)) = (&self.graph, self.range(candidates.len()))
+            && sketches < self.faces as u64
+        {
+            steps.reached.clear();
+            steps.reached.extend_from_slice(candidates);
+            return self.decide_range(graph, range, asked, steps, reranked, counters);
+        }
         let (Some(graph), false) = (&self.graph, all) else {
             return self.decide(candidates, all, asked, confidence, reranked, counters);
         };
@@ -227,6 +252,25 @@ impl<'g, 'q> Searcher<'g, 'q> {
         self.take_walk(graph, ask, &asked.coded, steps, counters)?;
         let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
         self.decide(beam.candidates(), all, asked, confidence, reranked, counters)
+    }
+
+    /// Turns what was reached, and what its links lead to, into all the matches there are.
+    fn decide_range(
+        &self,
+        graph: &GraphView<'_>,
+        range: Range,
+        asked: &Asked<'_>,
+        steps: &mut Steps,
+        reranked: &mut Reranked,
+        counters: &mut Counters,
+    ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
+        let (mut trace, stop) = (Trace::default(), &self.request.query.stop);
+        let grown = grow(graph, &asked.coded, range, stop, steps, &mut trace)?;
+        self.count_steps(graph, trace, counters);
+        if !grown {
+            return Ok(None);
+        }
+        self.decide(&steps.reached, true, asked, WALK_CONFIDENCE, reranked, counters)
     }
 
     fn take_walk(
@@ -239,11 +283,15 @@ impl<'g, 'q> Searcher<'g, 'q> {
     ) -> Result<(), SearchError> {
         let mut trace = Trace::default();
         walk(graph, coded, ask, &self.request.query.stop, steps, &mut trace)?;
+        self.count_steps(graph, trace, counters);
+        Ok(())
+    }
+
+    fn count_steps(&self, graph: &GraphView<'_>, trace: Trace, counters: &mut Counters) {
         counters.hops += trace.hops;
         counters.codes_read += trace.scored;
         counters.bytes_read += trace.hops * graph.degree as u64 * 4
             + trace.scored * self.codes.shape.row_bytes() as u64;
-        Ok(())
     }
 
     /// The faces that are looked at, where not all are.

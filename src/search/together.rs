@@ -49,7 +49,7 @@ impl<'g> Searcher<'g, '_> {
             let answer =
                 self.decide_scan(&sieve, sift, &asked, &mut steps, &mut reranked, &mut counters)?;
             let mut matches = match answer {
-                Some(found) => Matches { found, counters },
+                Some(found) => self.matches(found, self.basis, counters),
                 None => self.search(probe)?,
             };
             matches.counters.elapsed = elapsed + begun.elapsed();

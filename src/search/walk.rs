@@ -70,9 +70,11 @@ pub(crate) struct Trace {
 pub(crate) struct Steps {
     pub(crate) beam: Beam,
     pub(crate) passing: Beam,
-    visited: Visited,
-    fresh: Vec<u32>,
-    scored: Scored,
+    /// What a walk found, and what its links led to.
+    pub(super) reached: Vec<Candidate>,
+    pub(super) visited: Visited,
+    pub(super) fresh: Vec<u32>,
+    pub(super) scored: Scored,
 }
 
 /// Walks; afterwards `steps.beam` (or `steps.passing`, with a selection) holds what was found.
@@ -85,7 +87,7 @@ pub(crate) fn walk(
     counters: &mut Trace,
 ) -> Result<(), SearchError> {
     stop.check()?;
-    let Steps { beam, passing, visited, fresh, scored } = steps;
+    let Steps { beam, passing, visited, fresh, scored, .. } = steps;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
     // A beam of w looks behind about w faces, and half of what they link to is new.

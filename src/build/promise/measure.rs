@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::super::BuildError;
 use super::bound;
-use super::sample::{Case, Sample};
+use super::sample::{Case, Goal, Sample};
 use crate::search::{
-    Counters, Ladder, PROMISED, Plan, Promise, Query, Reads, Rung, SearchError,
+    Counters, Ladder, Match, Plan, Promise, Query, RangeLadder, Reads, Rung, SearchError,
     exhaustive_microseconds,
 };
 use crate::{Cancel, Gallery, Progress};
@@ -43,20 +43,22 @@ const AFTER: [f32; 4] = [-1.0, -0.5, 0.0, 1.0];
 const KEEP_FEW: (usize, usize) = (2, 0);
 const KEEP_MANY: (usize, usize) = (4, 64);
 
+/// Where every face at or above a threshold is asked for: beams, and confidences of scans.
+const RANGE_BEAMS: [usize; 6] = [16, 32, 64, 128, 256, 512];
+const RANGE_CONFIDENCES: [f32; 6] = [0.0, 0.5, 1.0, 2.0, 3.0, 4.0];
+const RANGE_SHARED: f32 = 1.0;
+
 /// Measures plans and collects what they deliver.
 pub(in super::super) struct Measuring<'a> {
     sample: &'a Sample,
-    ladders: Vec<Ladder>,
+    /// What was measured for each of the sample's goals.
+    rungs: Vec<Vec<Rung>>,
     cancel: &'a Cancel,
 }
 
 impl<'a> Measuring<'a> {
     pub(in super::super) fn new(sample: &'a Sample, cancel: &'a Cancel) -> Self {
-        let ladder = |which: usize| {
-            let mates = sample.cases.iter().map(|case| case.in_top[which].len() as u64).sum();
-            Ladder { k: PROMISED[which], mates, rungs: Vec::new() }
-        };
-        Self { sample, ladders: (0..PROMISED.len()).map(ladder).collect(), cancel }
+        Self { sample, rungs: vec![Vec::new(); sample.goals.len()], cancel }
     }
 
     /// Measures every kind of plan that the gallery has what it takes for.
@@ -66,7 +68,8 @@ impl<'a> Measuring<'a> {
         progress: &dyn Progress,
     ) -> Result<(), BuildError> {
         let accept = self.sample.doubtful();
-        let kinds = PROMISED.map(|k| kinds(gallery, k, accept));
+        let kinds: Vec<Vec<Vec<Plan>>> =
+            self.sample.goals.iter().map(|goal| goal.kinds(gallery, accept)).collect();
         let steps: usize = kinds.iter().map(|kinds| kinds.len() + 1).sum();
         progress.begin("plans", Some(steps as u64));
         for (which, kinds) in kinds.iter().enumerate() {
@@ -75,15 +78,19 @@ impl<'a> Measuring<'a> {
                 self.climb(gallery, which, kind, &mut tried)?;
                 progress.advance(1);
             }
-            let scans = tried.iter().filter(|rung| rung.plan.is_whole_scan()).copied().collect();
-            for plans in [unbeaten(tried), unbeaten(scans)] {
+            let scans: Vec<Rung> =
+                tried.iter().filter(|rung| rung.plan.is_whole_scan()).copied().collect();
+            // In its trial a plan may find all and miss some in the end; the dearest scan stands by.
+            let dearest = scans.iter().max_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+            let dearest = dearest.map(|rung| rung.plan).into_iter().collect();
+            for plans in [unbeaten(tried), unbeaten(scans.clone()), dearest] {
                 for plan in plans {
-                    let known = self.ladders[which].rungs.iter().find(|rung| rung.plan == plan);
+                    let known = self.rungs[which].iter().find(|rung| rung.plan == plan);
                     let rung = match known {
                         Some(&rung) => rung,
                         None => {
                             let rung = self.rung(gallery, which, plan, 1)?;
-                            self.ladders[which].rungs.push(rung);
+                            self.rungs[which].push(rung);
                             rung
                         }
                     };
@@ -127,11 +134,11 @@ impl<'a> Measuring<'a> {
         plan: Plan,
         every: usize,
     ) -> Result<Rung, BuildError> {
-        let query = Query::new().top(PROMISED[which]).plan(plan).cancel(self.cancel.clone());
+        let query = self.sample.goals[which].query().plan(plan).cancel(self.cancel.clone());
         let one = |case: &&Case| -> Result<(usize, usize, Counters), SearchError> {
             let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
-            let found: HashSet<u64> = matches.iter().map(|found| u64::from(found.slot())).collect();
-            let wanted = &case.in_top[which];
+            let found: HashSet<u32> = matches.iter().map(Match::slot).collect();
+            let wanted = &case.wanted[which];
             let hits = wanted.iter().filter(|&mate| found.contains(mate)).count();
             Ok((hits, wanted.len(), matches.counters))
         };
@@ -169,11 +176,11 @@ impl<'a> Measuring<'a> {
     pub(in super::super) fn promise(self) -> Promise {
         let cases = &self.sample.cases;
         let count = |which: fn(&Case) -> bool| cases.iter().filter(|case| which(case)).count();
-        let mut ladders = self.ladders;
-        for ladder in &mut ladders {
-            ladder.rungs.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+        let (mut ladders, mut ranges) = (Vec::new(), Vec::new());
+        for (which, (goal, mut rungs)) in self.sample.goals.iter().zip(self.rungs).enumerate() {
+            rungs.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
             let (mut best, mut best_scan) = (-1.0, -1.0);
-            ladder.rungs.retain(|rung| {
+            rungs.retain(|rung| {
                 let mut better = rung.at_least > best;
                 best = rung.at_least.max(best);
                 if rung.plan.is_whole_scan() {
@@ -182,6 +189,11 @@ impl<'a> Measuring<'a> {
                 }
                 better
             });
+            let mates = cases.iter().map(|case| case.wanted[which].len() as u64).sum();
+            match *goal {
+                Goal::Top(k) => ladders.push(Ladder { k, mates, rungs }),
+                Goal::AtLeast(at_least) => ranges.push(RangeLadder { at_least, mates, rungs }),
+            }
         }
         Promise {
             mated: count(|case| !case.is_of_nobody()),
@@ -189,6 +201,24 @@ impl<'a> Measuring<'a> {
             non_mated: count(Case::is_of_nobody),
             estimated: self.sample.estimated,
             ladders,
+            ranges,
+        }
+    }
+}
+
+impl Goal {
+    fn query(&self) -> Query {
+        match *self {
+            Self::Top(k) => Query::new().top(k),
+            Self::AtLeast(similarity) => Query::new().at_least(similarity),
+        }
+    }
+
+    /// The plans that are considered, by kind, the cheapest of a kind first.
+    fn kinds(&self, gallery: &Gallery, accept: f32) -> Vec<Vec<Plan>> {
+        match *self {
+            Self::Top(k) => kinds(gallery, k, accept),
+            Self::AtLeast(_) => kinds_of_range(gallery),
         }
     }
 }
@@ -218,6 +248,20 @@ fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
             let plan = |confidence| Plan::WalkThenScan { beam, accept, keep: many, confidence };
             AFTER.map(plan).to_vec()
         }));
+    }
+    kinds
+}
+
+/// The same where every face at or above a threshold is asked for.
+fn kinds_of_range(gallery: &Gallery) -> Vec<Vec<Plan>> {
+    let keep = gallery.len() as usize;
+    let scan = |share, confidence| Plan::Scan { share, keep, confidence };
+    let mut kinds = vec![RANGE_CONFIDENCES.map(|confidence| scan(1.0, confidence)).to_vec()];
+    if gallery.catalogue().cells.count >= LEAST_CELLS {
+        kinds.push(SHARES.map(|share| scan(share, RANGE_SHARED)).to_vec());
+    }
+    if gallery.0.segment.graph.is_some() {
+        kinds.push(RANGE_BEAMS.map(|beam| Plan::Walk { beam }).to_vec());
     }
     kinds
 }

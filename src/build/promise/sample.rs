@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rayon::prelude::*;
 
 use super::super::BuildError;
 use super::disturb::Disturb;
 use crate::gallery::attributes::column;
-use crate::search::{Match, PROMISED, Query, Selection};
+use crate::search::{Exact, Match, PROMISED, Query, Selection};
 use crate::{Cancel, Embedding, Gallery, Progress};
 
 /// Faces searched for, where the exact answers do not take too long.
@@ -29,6 +30,10 @@ const HIDDEN: u64 = 10;
 const PAIRS: usize = 2000;
 /// Fewer pairs say too little of what mates look like.
 const LEAST_PAIRS: usize = 30;
+/// Mates of a probe that are looked at where every face above a threshold is asked for, about.
+const MATES: usize = 1000;
+/// The parts of the mates that are less alike than each of the thresholds that this is measured at.
+const RANGES: [f32; 3] = [0.05, 0.25, 0.5];
 /// Probes answered exactly at a time.
 const BATCH: usize = 64;
 /// What the centred cosine of mates is taken for where no subject has two faces: its quantiles, in
@@ -38,27 +43,40 @@ const ASSUMED: [f32; 11] = [0.15, 0.44, 0.51, 0.57, 0.61, 0.65, 0.69, 0.73, 0.77
 /// Who is searched for, and what should be found.
 pub(in super::super) struct Sample {
     pub(super) cases: Vec<Case>,
+    /// What is asked for, for each probe.
+    pub(super) goals: Vec<Goal>,
     /// Whether what mates look like had to be assumed.
     pub(super) estimated: bool,
     /// All faces but those that are probes, where some are.
     pub(super) shown: Option<Arc<Selection>>,
 }
 
+/// Which faces a plan has to find.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Goal {
+    /// The nearest, so many of them.
+    Top(usize),
+    /// All at or above a similarity.
+    AtLeast(f32),
+}
+
 /// One probe.
 pub(super) struct Case {
     pub(super) probe: Embedding,
-    wanted: Wanted,
+    of: Of,
     /// The probe's own slot, where it is a face of the gallery.
     own: Option<u32>,
-    /// Slots of the mates within the exact top, for each promised k.
-    pub(super) in_top: [Vec<u64>; PROMISED.len()],
+    /// Slots of the mates among what is asked for, by goal.
+    pub(super) wanted: Vec<Vec<u32>>,
+    /// Mates, as many as are looked at, and their similarities.
+    mates: Vec<(u32, f32)>,
     /// Similarity of the nearest face.
     nearest: f32,
 }
 
 /// Which faces are mates.
-enum Wanted {
-    OfSubject(String),
+enum Of {
+    Subject(String),
     Face(u32),
     Nobody,
 }
@@ -108,7 +126,7 @@ impl Sample {
         let mut shown = Selection::all(faces as u32);
         let most_hidden = if holds_out { faces / HIDDEN } else { 0 };
         for (slot, subject) in drawn {
-            let (probe, wanted, own) = match subject {
+            let (probe, of, own) = match subject {
                 Some(subject) if holds_out => {
                     // Copies in place of more would tell of other people than the gallery has.
                     if faces - u64::from(shown.count()) >= most_hidden {
@@ -116,25 +134,26 @@ impl Sample {
                     }
                     shown.remove(slot);
                     let vector = segment.vector(slot).into_owned();
-                    (Embedding::new(vector), Wanted::OfSubject(subject.to_owned()), Some(slot))
+                    (Embedding::new(vector), Of::Subject(subject.to_owned()), Some(slot))
                 }
                 _ => {
                     let copy = disturb.copy(slot, quantile(alike, random.random()), &mut random);
-                    (Embedding::new(copy), Wanted::Face(slot), None)
+                    (Embedding::new(copy), Of::Face(slot), None)
                 }
             };
             // A damaged vector makes no probe.
             if let Ok(probe) = probe {
-                cases.push(Case::new(probe, wanted, own));
+                cases.push(Case::new(probe, of, own));
             }
         }
         for _ in 0..NON_MATED {
             if let Ok(probe) = Embedding::new(disturb.nobody(&mut random)) {
-                cases.push(Case::new(probe, Wanted::Nobody, None));
+                cases.push(Case::new(probe, Of::Nobody, None));
             }
         }
         let hides = u64::from(shown.count()) < faces;
-        Ok(Self { cases, estimated, shown: hides.then(|| Arc::new(shown)) })
+        let goals = PROMISED.map(Goal::Top).to_vec();
+        Ok(Self { cases, goals, estimated, shown: hides.then(|| Arc::new(shown)) })
     }
 
     /// The similarity below which what was found may well be nobody's mate: that of the nearest
@@ -172,46 +191,87 @@ impl Sample {
             progress.advance(probes.len() as u64);
         }
         progress.end();
+        self.set_ranges(gallery)
+    }
+
+    /// Adds the thresholds from which every face is asked for: quantiles of what mates look like.
+    fn set_ranges(&mut self, gallery: &Gallery) -> Result<(), BuildError> {
+        let shown = self.shown.clone();
+        self.cases.par_iter_mut().try_for_each(|case| case.compare(gallery, shown.as_deref()))?;
+        // One mate a probe: some people have thousands of photos.
+        let of_one = |case: &Case| case.mates.get(case.mates.len() / 2).map(|mate| mate.1);
+        let mut alike: Vec<f32> = self.cases.iter().filter_map(of_one).collect();
+        alike.sort_unstable_by(f32::total_cmp);
+        if alike.is_empty() {
+            return Ok(());
+        }
+        for share in RANGES {
+            let at_least = quantile(&alike, share).clamp(-1.0, 1.0);
+            self.goals.push(Goal::AtLeast(at_least));
+            for case in &mut self.cases {
+                let alike = case.mates.iter().filter(|mate| mate.1 >= at_least);
+                case.wanted.push(alike.map(|mate| mate.0).collect());
+            }
+        }
         Ok(())
     }
 }
 
 impl Case {
-    fn new(probe: Embedding, wanted: Wanted, own: Option<u32>) -> Self {
-        Self { probe, wanted, own, in_top: Default::default(), nearest: 0.0 }
+    fn new(probe: Embedding, of: Of, own: Option<u32>) -> Self {
+        Self { probe, of, own, wanted: Vec::new(), mates: Vec::new(), nearest: 0.0 }
     }
 
     pub(super) fn is_of_nobody(&self) -> bool {
-        matches!(self.wanted, Wanted::Nobody)
+        matches!(self.of, Of::Nobody)
     }
 
     /// Whose other photos are to be found, where a photo of somebody is the probe.
     pub(super) fn subject(&self) -> Option<&str> {
-        match &self.wanted {
-            Wanted::OfSubject(subject) => Some(subject),
-            Wanted::Face(_) | Wanted::Nobody => None,
+        match &self.of {
+            Of::Subject(subject) => Some(subject),
+            Of::Face(_) | Of::Nobody => None,
         }
     }
 
     pub(super) fn is_made_up(&self) -> bool {
-        matches!(self.wanted, Wanted::Face(_))
+        matches!(self.of, Of::Face(_))
+    }
+
+    /// Notes how alike the mates are.
+    fn compare(&mut self, gallery: &Gallery, shown: Option<&Selection>) -> Result<(), BuildError> {
+        let segment = &gallery.0.segment;
+        let exact = Exact::new(self.probe.values(), segment.vectors());
+        let mates: Vec<u32> = match &self.of {
+            Of::Subject(subject) => {
+                let places = gallery.places_of_subject(subject)?;
+                let slots = places.iter().map(|&place| segment.slot(place));
+                let step = (places.len() / MATES).max(1);
+                slots.step_by(step).filter(|&slot| shown.is_none_or(|s| s.contains(slot))).collect()
+            }
+            Of::Face(face) => vec![*face],
+            Of::Nobody => Vec::new(),
+        };
+        self.mates = mates.into_iter().map(|slot| (slot, exact.similarity(slot))).collect();
+        Ok(())
     }
 
     /// Notes the mates among the exact answers.
     fn mark(&mut self, gallery: &Gallery, found: &[Match<'_>]) -> Result<(), BuildError> {
+        self.wanted = vec![Vec::new(); PROMISED.len()];
         for (rank, found) in found.iter().enumerate() {
             let slot = found.slot();
-            let is_mate = match &self.wanted {
-                Wanted::OfSubject(subject) => {
+            let is_mate = match &self.of {
+                Of::Subject(subject) => {
                     let segment = &gallery.0.segment;
                     segment.attributes.text(column::SUBJECT, found.place())? == Some(subject)
                 }
-                Wanted::Face(face) => *face == slot,
-                Wanted::Nobody => false,
+                Of::Face(face) => *face == slot,
+                Of::Nobody => false,
             };
-            for (in_top, k) in self.in_top.iter_mut().zip(PROMISED) {
+            for (wanted, k) in self.wanted.iter_mut().zip(PROMISED) {
                 if is_mate && rank < k {
-                    in_top.push(u64::from(slot));
+                    wanted.push(slot);
                 }
             }
         }
