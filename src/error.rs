@@ -25,6 +25,14 @@ pub enum Error {
     #[cfg(feature = "build")]
     #[error(transparent)]
     Calibrate(#[from] crate::calibration::CalibrateError),
+    /// A search for pairs, or a clustering.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Pairs(#[from] crate::pairs::PairsError),
+    /// A clustering.
+    #[cfg(feature = "build")]
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::ClusterError),
     /// A build.
     #[cfg(feature = "build")]
     #[error(transparent)]

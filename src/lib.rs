@@ -18,7 +18,8 @@
 //! matches
 //! ```
 //!
-//! Beside them: [`kernels`] (all SIMD), `synth` (galleries of people who do not exist), and the
+//! Beside them: [`kernels`] (all SIMD), `pairs` and `cluster` (a whole gallery against itself:
+//! duplicates, and people out of unlabelled faces), `synth` (galleries of people who do not exist), and the
 //! words: a *face* is one face in one image; a *subject* is the person it belongs to; a *probe* is
 //! the embedding searched for; a *mate* is a face of the probe's person; *similarity* is the cosine
 //! in \[-1, 1\], higher is more alike; a face *matches* at similarity >= threshold.
@@ -56,6 +57,8 @@ pub mod calibration;
 #[cfg(feature = "synth")]
 pub mod capacity;
 pub mod cells;
+#[cfg(feature = "build")]
+pub mod cluster;
 mod codes;
 mod embedding;
 mod error;
@@ -66,6 +69,8 @@ pub mod graph;
 #[cfg(feature = "build")]
 pub mod ingest;
 pub mod kernels;
+#[cfg(feature = "build")]
+pub mod pairs;
 mod progress;
 pub mod search;
 mod space;

@@ -58,17 +58,34 @@ impl<'a> Levels<'a> {
 
 /// A probe, rounded for centroids.
 #[derive(Debug, Default)]
-pub(super) struct ProbeLevels {
+pub(crate) struct ProbeLevels {
     levels: Vec<i8>,
+    /// What a level stands for.
+    step: f32,
     /// What the levels that stand for 0 add to a sum.
     idle: i32,
 }
 
 impl ProbeLevels {
+    /// A probe of any length.
+    #[cfg(feature = "build")]
+    pub(crate) fn of(probe: &[f32]) -> Self {
+        let mut levels = Self::default();
+        levels.set(probe);
+        levels
+    }
+
+    /// What a level stands for: the factor that [`Levels::score`] leaves out.
+    #[cfg(feature = "build")]
+    pub(super) fn step(&self) -> f32 {
+        self.step
+    }
+
     /// Takes a probe of any length.
     pub(super) fn set(&mut self, probe: &[f32]) {
         let longest = probe.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
         let fineness = if longest > 0.0 { MAX_LEVEL / longest } else { 0.0 };
+        self.step = longest / MAX_LEVEL;
         self.levels.clear();
         self.levels.extend(probe.iter().map(|v| (v * fineness).round() as i8));
         self.levels.resize(Levels::row_bytes(probe.len()), 0);

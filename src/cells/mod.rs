@@ -39,6 +39,8 @@ mod tests;
 pub use learn::{Centroids, cells_for, learn, sample_for};
 pub use levels::Levels;
 #[cfg(feature = "build")]
+pub(crate) use levels::ProbeLevels;
+#[cfg(feature = "build")]
 pub use levels::round;
 #[cfg(feature = "build")]
 pub use order::order;

@@ -142,6 +142,21 @@ impl<'a> Cells<'a> {
         &ranking.cells
     }
 
+    /// Hands `take` each of a range of cells and what it promises a probe: the dot product of its
+    /// centroid with the probe.
+    #[cfg(feature = "build")]
+    pub(crate) fn promises(
+        &self,
+        kernels: Kernels,
+        probe: &ProbeLevels,
+        cells: Range<usize>,
+        sums: &mut Vec<i32>,
+        mut take: impl FnMut(usize, f32),
+    ) {
+        let step = probe.step();
+        self.centroids.score(kernels, probe, cells, sums, |cell, sum| take(cell, sum * step));
+    }
+
     /// Appends the keys of some cells.
     fn score(&self, kernels: Kernels, cells: Range<usize>, ranking: &mut Ranking) {
         let Ranking { probe, sums, keys, .. } = ranking;

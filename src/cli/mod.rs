@@ -14,8 +14,10 @@ use lookalike::{BuildError, Cancel, Error, Filter, FilterError, Gallery};
 mod bars;
 mod build;
 mod calibrate;
+mod cluster;
 mod demo;
 mod evaluate;
+mod pairs;
 mod plan;
 mod probes;
 mod results;
@@ -47,6 +49,8 @@ enum Command {
     Synth(synth::Args),
     Evaluate(evaluate::Args),
     Calibrate(calibrate::Args),
+    Pairs(pairs::Args),
+    Cluster(cluster::Args),
     Plan(plan::Args),
 }
 
@@ -128,6 +132,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Pairs(args) => pairs::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Plan(args) => plan::run(&args),
     };
     let (message, status) = match result {

@@ -48,7 +48,7 @@ impl<'a> Coded<'a> {
 
     /// One standard deviation of the estimate of a face's similarity.
     #[inline]
-    pub(super) fn error(&self, slot: u32) -> f32 {
+    pub(crate) fn error(&self, slot: u32) -> f32 {
         self.probe.estimate(0, self.factors(slot)).error
     }
 }

@@ -115,6 +115,17 @@ impl AttributeFile {
             .map(|texts| texts.value(row)))
     }
 
+    /// BLAKE3 of a face's image file, `None` where it could not be read.
+    #[cfg(feature = "build")]
+    pub(crate) fn image_hash(&self, place: u32) -> Result<Option<[u8; 32]>, GalleryError> {
+        let (batch, row) = self.locate(place)?;
+        let hashes = batch.columns().get(column::IMAGE_HASH);
+        Ok(hashes
+            .and_then(|array| array.as_fixed_size_binary_opt())
+            .filter(|hashes| row < hashes.len() && hashes.is_valid(row))
+            .and_then(|hashes| hashes.value(row).try_into().ok()))
+    }
+
     /// The whole row of a face.
     pub(crate) fn row(&self, place: u32) -> Result<Row, GalleryError> {
         let (batch, row) = self.locate(place)?;

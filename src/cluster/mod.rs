@@ -1,0 +1,193 @@
+//! People out of unlabelled faces.
+//!
+//! In comes a gallery and a similarity S; out go [`Clusters`]: which faces are one person. Always:
+//! two different faces of one image are never one person, nor are two that a user marked as not the
+//! same; a face that was enrolled twice from one image is.
+//!
+//! ```text
+//! pairs      all pairs at or above S; of each face the nearest
+//!    | apart     who must not, and who must, be one person
+//!    | linkage   the two clusters most alike become one, until none are alike enough
+//!    v
+//! clusters -> a manifest for `build`, and how they agree with known subjects
+//! ```
+//!
+//! The method is average linkage (UPGMA; Sokal & Michener 1958): two clusters are as alike as their
+//! faces on average, those below S included. One stranger who looks like somebody does not chain two
+//! people together, as it would in connected components. A mean of S takes one pair of S, so looking
+//! at clusters that a pair joins loses nothing.
+
+use std::path::Path;
+
+use crate::pairs::{Found, Pairs, PairsError};
+use crate::{Cancel, Error, FaceId, Gallery, Progress};
+
+mod apart;
+mod error;
+mod linkage;
+mod manifest;
+mod nearest;
+mod not_same;
+mod scores;
+
+pub use error::ClusterError;
+pub use not_same::read_not_same;
+pub use scores::{Agreement, Scores};
+
+use linkage::Linkage;
+use nearest::Nearest;
+
+/// A clustering of a gallery, described.
+///
+/// ```
+/// use lookalike::cluster::Clustering;
+/// use lookalike::{Build, Cancel, FaceId, Gallery, Silent};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let place = folder.path().join("people.gallery");
+/// # let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample");
+/// # Build::new(&place, format!("{sample}/embeddings.npy"))
+/// #     .manifest(format!("{sample}/manifest.csv"))
+/// #     .run(&Silent, &Cancel::new())?;
+/// let gallery = Gallery::open(&place)?;
+/// let clusters = Clustering::new(0.95).run(&gallery, &Silent, &Cancel::new())?;
+/// assert_eq!(clusters.person(&gallery, FaceId(13))?, clusters.person(&gallery, FaceId(12))?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Clustering {
+    pairs: Pairs,
+    at_least: f32,
+    not_same: Vec<(FaceId, FaceId)>,
+}
+
+/// Which faces of a gallery are one person.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    /// By place, the lowest face id of the cluster.
+    people: Vec<FaceId>,
+    /// Number of clusters.
+    count: u64,
+    /// The pairs they were made of, and how those were looked for.
+    pub found: Found,
+}
+
+impl Clustering {
+    /// Clusters whose faces are this similar on average, in \[-1, 1\], are one person.
+    pub fn new(at_least: f32) -> Self {
+        Self { pairs: Pairs::new(at_least), at_least, not_same: Vec::new() }
+    }
+
+    /// The share of the pairs at or above that similarity that must be found; see
+    /// [`Pairs::hit_rate`].
+    #[must_use]
+    pub fn hit_rate(mut self, rate: f64) -> Self {
+        self.pairs = self.pairs.hit_rate(rate);
+        self
+    }
+
+    /// Pairs of faces that are not of one person, whatever they look like.
+    #[must_use]
+    pub fn not_same(mut self, pairs: impl IntoIterator<Item = (FaceId, FaceId)>) -> Self {
+        self.not_same.extend(pairs);
+        self
+    }
+
+    /// Puts the faces of a gallery together. Takes about 600 bytes of memory a face, and 400 more at
+    /// worst with 512 dimensions. Equal galleries give equal clusters.
+    ///
+    /// # Errors
+    /// When the similarity or the hit rate cannot be, a face that is not the same as another is not
+    /// there, the gallery's files are damaged, or it is cancelled.
+    pub fn run(
+        &self,
+        gallery: &Gallery,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Clusters, Error> {
+        let apart = apart::find(gallery, &self.not_same, cancel)?;
+        let mut nearest = Nearest::new(gallery.len() as usize);
+        let take = |pairs: &[crate::pairs::Pair]| {
+            for pair in pairs {
+                let slots = pair.slots(gallery);
+                nearest.take(slots, pair.similarity);
+            }
+            Ok::<(), Error>(())
+        };
+        let found = self.pairs.run(gallery, take, progress, cancel)?;
+        let linkage = Linkage::new(gallery, nearest, apart, self.at_least);
+        let people = linkage.run(progress, cancel)?;
+        let by_slot = |place| people.get(gallery.0.segment.slot(place) as usize).copied();
+        let people: Vec<FaceId> = (0..gallery.len() as u32)
+            .map(|place| {
+                // Where the map of places is damaged, a face is a person of its own.
+                let own = || FaceId(gallery.0.segment.face_id(place));
+                by_slot(place).unwrap_or_else(own)
+            })
+            .collect();
+        let count = people
+            .iter()
+            .zip(0..)
+            .filter(|(person, place)| person.0 == gallery.0.segment.face_id(*place));
+        let count = count.count() as u64;
+        Ok(Clusters { people, count, found })
+    }
+}
+
+impl Clusters {
+    /// Number of clusters, those of one face included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The person a face belongs to: the lowest face id of its cluster.
+    ///
+    /// # Errors
+    /// When there is no such face in the gallery.
+    pub fn person(&self, gallery: &Gallery, face_id: FaceId) -> Result<FaceId, Error> {
+        let place = gallery.place(face_id)?;
+        Ok(self.people.get(place as usize).copied().unwrap_or(face_id))
+    }
+
+    /// How the clusters agree with the subjects that are known; `None` where none is.
+    ///
+    /// # Errors
+    /// When the subjects cannot be read.
+    pub fn agreement(&self, gallery: &Gallery) -> Result<Option<Agreement>, Error> {
+        Ok(scores::agreement(gallery, &self.people)?)
+    }
+
+    /// Writes a manifest of the gallery's faces to `out`, CSV or Parquet, whose `subject` is
+    /// `person-` and the lowest face id of the cluster: with it, `build` makes a gallery of the same
+    /// embeddings in which every face has a subject. Its other columns are the known ones of a
+    /// manifest.
+    ///
+    /// # Errors
+    /// When what is known of a face cannot be read, or `out` cannot be written.
+    pub fn write(
+        &self,
+        gallery: &Gallery,
+        out: &Path,
+        format: crate::pairs::Format,
+    ) -> Result<(), Error> {
+        crate::pairs::write_whole(out, |file| self.write_to(gallery, file, format))
+    }
+
+    /// [`write`](Self::write) to anything that can be written to.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_to(
+        &self,
+        gallery: &Gallery,
+        out: impl std::io::Write + Send,
+        format: crate::pairs::Format,
+    ) -> Result<(), Error> {
+        manifest::write(gallery, &self.people, out, format)
+    }
+}
+
+/// An error once the work is cancelled.
+fn heed(cancel: &Cancel) -> Result<(), PairsError> {
+    if cancel.is_cancelled() { Err(PairsError::Cancelled) } else { Ok(()) }
+}

@@ -1,0 +1,58 @@
+//! How far a search for pairs looks.
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::Sieve;
+
+/// Standard deviations of error that sketches and codes are allowed where the hit rate was measured.
+const MEASURED: (f32, f32) = (2.5, 3.0);
+/// The same where it was not.
+const SURE: (f32, f32) = (4.0, 4.0);
+
+/// How far a search for pairs looks, settled by a sample of the gallery's faces.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "way")]
+#[non_exhaustive]
+pub enum Reach {
+    /// Every two faces are compared by their vectors: nothing is missed.
+    Exhaustive,
+    /// Every two faces are compared by sketch, then by code, then by vector, as far as four standard
+    /// deviations of their error leave it open. There were too few pairs to measure more closely.
+    Whole,
+    /// The same with the error that was measured to do.
+    Measured {
+        /// Only cells whose centroid is this similar to a face, less the gallery's mean, are looked
+        /// into; all of them without a number.
+        promise: Option<f32>,
+        /// Part of all comparisons that is left then, about, in \[0, 1\].
+        share: f64,
+        /// Part of the sample's pairs that was found.
+        hit_rate: f64,
+        /// Its lower 95 % bound, one-sided.
+        lower: f64,
+        /// Faces that were compared with all others.
+        sample: u32,
+        /// Pairs of theirs.
+        pairs: u64,
+    },
+}
+
+impl Reach {
+    /// Whom sketches and codes let pass; `None` where they are not asked.
+    pub(super) fn sieve(&self, at_least: f32) -> Option<Sieve> {
+        let (sketch, code) = match self {
+            Self::Exhaustive => return None,
+            Self::Whole => SURE,
+            Self::Measured { .. } => MEASURED,
+        };
+        Some(Sieve { at_least, sketch, code })
+    }
+
+    /// The promise from which a cell is looked into; `None` where all of them are.
+    pub(super) fn promise(&self) -> Option<f32> {
+        match self {
+            Self::Measured { promise, .. } => *promise,
+            _ => None,
+        }
+    }
+}

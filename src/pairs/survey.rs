@@ -1,0 +1,238 @@
+//! How far to look, by measurement: a sample of the faces is compared with all, exactly.
+//!
+//! Of the pairs that are found so, each is put to the test as a search for pairs would: does the
+//! face that lies first look into the other's cell, and does it find it there? From that follows
+//! the highest promise at which the hit rate still holds, and what it saves.
+
+use rand::seq::index;
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rayon::prelude::*;
+
+use super::compare::{Alike, Faces, Looking, Scratch};
+use super::{Cancel, PairsError, Progress, Reach, heed};
+use crate::cells::ProbeLevels;
+
+/// Comparisons of a survey, about, and the least and most faces it takes for that; of small galleries
+/// no more than a part.
+const COMPARISONS: u64 = 3 << 29;
+const SAMPLE: (u64, u64) = (1000, 2000);
+const PART: u64 = 4;
+/// Faces of a sample that go through the gallery together.
+const TOGETHER: usize = 32;
+/// Vectors that they are compared with in turns: they stay in the second-level cache.
+const BLOCK: u32 = 128;
+/// Pairs of a face that are put to the test; more of them stand for the others.
+const TESTED: usize = 32;
+/// Promises of cells that are kept to tell what a limit saves, and faces of whom they are at least.
+const KEPT: usize = 1 << 22;
+const LEAST_KEPT: usize = 64;
+/// Missed parts of the pairs to try, in parts of what may be missed.
+const STEPS: u32 = 64;
+/// A share of the comparisons above which ranking cells saves nothing.
+const WORTHLESS: f64 = 0.6;
+/// Standard deviations from a mean to its one-sided 95 % bound.
+const BOUND: f64 = 1.645;
+
+/// One pair of a face of the sample.
+struct Tested {
+    /// What the cell of the face that lies behind promises the other one; without limit where both
+    /// lie in one.
+    promise: f32,
+    /// Whether it is found where it is looked for.
+    found: bool,
+}
+
+/// A face of the sample.
+struct Sampled {
+    /// Pairs it has.
+    pairs: u64,
+    tested: Vec<Tested>,
+    /// What the cells behind its own promise, and their faces, falling; of some of the sample.
+    cells: Option<Vec<(f32, u32)>>,
+}
+
+/// Settles how far to look for the pairs at or above a similarity.
+pub(super) fn survey(
+    faces: &Faces<'_>,
+    at_least: f32,
+    hit_rate: f64,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Reach, PairsError> {
+    let all = u64::from(faces.count);
+    let count = (COMPARISONS / all.max(1)).clamp(SAMPLE.0, SAMPLE.1).min(all / PART) as usize;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
+    let slots: Vec<u32> = index::sample(&mut random, faces.count as usize, count)
+        .into_iter()
+        .map(|slot| slot as u32)
+        .collect();
+    progress.begin("survey", Some(count as u64));
+    let sampled: Vec<Vec<Sampled>> = slots
+        .par_chunks(TOGETHER)
+        .enumerate()
+        .map(|(number, slots)| {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(number as u64);
+            let shares = number * TOGETHER < (KEPT / faces.cells.len().max(1)).max(LEAST_KEPT);
+            let sampled = sample(faces, slots, (at_least, shares), &mut random, cancel)?;
+            progress.advance(slots.len() as u64);
+            Ok(sampled)
+        })
+        .collect::<Result<_, PairsError>>()?;
+    progress.end();
+    Ok(settle(sampled.into_iter().flatten().collect(), faces.count, hit_rate))
+}
+
+/// Compares a few faces with all, and puts their pairs to the test.
+fn sample(
+    faces: &Faces<'_>,
+    slots: &[u32],
+    (at_least, shares): (f32, bool),
+    random: &mut Xoshiro256PlusPlus,
+    cancel: &Cancel,
+) -> Result<Vec<Sampled>, PairsError> {
+    let looking: Vec<Looking<'_>> = slots.iter().map(|&slot| faces.looking(slot)).collect();
+    // How many pairs each has, and some of them, drawn with equal chances (Vitter 1985).
+    let mut kept: Vec<(u64, Vec<Alike>)> = looking.iter().map(|_| (0, Vec::new())).collect();
+    let mut from = 0;
+    while from < faces.count {
+        heed(cancel)?;
+        let to = from.saturating_add(BLOCK).min(faces.count);
+        for (face, (pairs, kept)) in looking.iter().zip(&mut kept) {
+            let exact = faces.exact(face);
+            for other in (from..to).filter(|&other| other != face.slot) {
+                let similarity = exact.similarity(other);
+                if similarity < at_least {
+                    continue;
+                }
+                *pairs += 1;
+                let slots = [face.slot.min(other), face.slot.max(other)];
+                let at = if kept.len() < TESTED {
+                    kept.push(Alike { slots, similarity });
+                    continue;
+                } else {
+                    random.random_range(0..*pairs) as usize
+                };
+                if let Some(place) = kept.get_mut(at) {
+                    *place = Alike { slots, similarity };
+                }
+            }
+        }
+        from = to;
+    }
+    let test = |(face, (pairs, kept)): (Looking<'_>, (u64, Vec<Alike>))| {
+        heed(cancel)?;
+        let tested = kept.iter().map(|alike| test(faces, &face, *alike, at_least)).collect();
+        let cells = shares.then(|| cells_behind(faces, &face));
+        Ok(Sampled { pairs, tested, cells })
+    };
+    looking.into_iter().zip(kept).map(test).collect()
+}
+
+/// Whether a pair of `face` would be found, and what it takes.
+fn test(faces: &Faces<'_>, face: &Looking<'_>, alike: Alike, at_least: f32) -> Tested {
+    let [first, second] = alike.slots;
+    let other;
+    let looking = if face.slot == first {
+        face
+    } else {
+        other = faces.looking(first);
+        &other
+    };
+    let cell = cell_of(faces, second);
+    let mut promise = f32::INFINITY;
+    if cell != cell_of(faces, first) {
+        let probe = ProbeLevels::of(looking.coded.turned());
+        let (mut sums, cells) = (Vec::new(), cell..cell + 1);
+        let take = |_, found| promise = found;
+        faces.cells.promises(faces.kernels, &probe, cells, &mut sums, take);
+    }
+    let mut found = Vec::new();
+    let sieve = measured().sieve(at_least);
+    let (slots, scratch) = (second..second + 1, &mut Scratch::default());
+    faces.compare(&[looking], &slots, (sieve, at_least), scratch, &mut found);
+    Tested { promise, found: !found.is_empty() }
+}
+
+/// The cell of a slot.
+fn cell_of(faces: &Faces<'_>, slot: u32) -> usize {
+    faces.cells.starts().partition_point(|&start| start <= slot).saturating_sub(1)
+}
+
+fn cells_behind(faces: &Faces<'_>, face: &Looking<'_>) -> Vec<(f32, u32)> {
+    let probe = ProbeLevels::of(face.coded.turned());
+    let behind = cell_of(faces, face.slot) + 1..faces.cells.len();
+    let (mut sums, mut cells) = (Vec::new(), Vec::with_capacity(behind.len()));
+    let take = |cell: usize, promise| {
+        let slots = faces.cells.slots(cell as u32);
+        cells.push((promise, slots.end - slots.start));
+    };
+    faces.cells.promises(faces.kernels, &probe, behind, &mut sums, take);
+    cells.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    cells
+}
+
+/// What is put to the test.
+fn measured() -> Reach {
+    Reach::Measured { promise: None, share: 1.0, hit_rate: 1.0, lower: 1.0, sample: 0, pairs: 0 }
+}
+
+/// The highest promise that keeps the hit rate.
+fn settle(sampled: Vec<Sampled>, faces: u32, asked: f64) -> Reach {
+    let pairs = sampled.iter().map(|face| face.pairs).sum();
+    let mut promises: Vec<f32> =
+        sampled.iter().flat_map(|face| face.tested.iter().map(|pair| pair.promise)).collect();
+    promises.sort_unstable_by(f32::total_cmp);
+    let may_miss = promises.len() as f64 * (1.0 - asked);
+    // Those that miss most and save most first.
+    let promises = (0..=STEPS).rev().filter_map(|step| {
+        promises.get((may_miss * f64::from(step) / f64::from(STEPS)) as usize).copied()
+    });
+    let limits = promises.filter(|promise| promise.is_finite()).map(Some).chain([None]);
+    for limit in limits {
+        let (hit_rate, lower) = hit_rate(&sampled, limit.unwrap_or(f32::NEG_INFINITY));
+        if lower < asked {
+            continue;
+        }
+        let share = limit.map_or(1.0, |promise| share(&sampled, faces, promise));
+        let (promise, share) = if share > WORTHLESS { (None, 1.0) } else { (limit, share) };
+        let sample = sampled.len() as u32;
+        return Reach::Measured { promise, share, hit_rate, lower, sample, pairs };
+    }
+    Reach::Whole
+}
+
+/// The part of all pairs that is found where cells that promise less are passed over, and its lower
+/// bound: faces are drawn, not pairs, so those of one face count together.
+fn hit_rate(sampled: &[Sampled], promise: f32) -> (f64, f64) {
+    let found = |face: &Sampled| {
+        let found = face.tested.iter().filter(|pair| pair.found && pair.promise >= promise);
+        face.pairs as f64 * found.count() as f64 / face.tested.len().max(1) as f64
+    };
+    let pairs: f64 = sampled.iter().map(|face| face.pairs as f64).sum();
+    let squares: f64 = sampled.iter().map(|face| (face.pairs as f64).powi(2)).sum();
+    if pairs == 0.0 {
+        return (0.0, 0.0);
+    }
+    let rate = sampled.iter().map(found).sum::<f64>() / pairs;
+    let residuals: f64 =
+        sampled.iter().map(|face| (found(face) - rate * face.pairs as f64).powi(2)).sum();
+    // Where next to nothing was missed the residuals say little, and Wilson's bound decides: for as
+    // many draws as faces of unlike weight are worth (Kish 1965).
+    let draws = pairs * pairs / squares;
+    let z = BOUND * BOUND / draws;
+    let middle = (rate + z / 2.0) / (1.0 + z);
+    let wilson = middle - (z * rate * (1.0 - rate) + z * z / 4.0).sqrt() / (1.0 + z);
+    (rate, wilson.min(rate - BOUND * residuals.sqrt() / pairs))
+}
+
+/// The part of all comparisons that is left.
+fn share(sampled: &[Sampled], faces: u32, promise: f32) -> f64 {
+    let visited = |cells: &Vec<(f32, u32)>| {
+        let visited = cells.iter().take_while(|(found, _)| *found >= promise);
+        visited.map(|(_, faces)| f64::from(*faces)).sum::<f64>()
+    };
+    let visited: Vec<f64> =
+        sampled.iter().filter_map(|face| face.cells.as_ref()).map(visited).collect();
+    let mean = visited.iter().sum::<f64>() / visited.len().max(1) as f64;
+    mean / (f64::from(faces) / 2.0)
+}
