@@ -196,7 +196,7 @@ fn search(gallery: &Gallery, probes: ProbeFile, sheet: &mut OpenSheet) -> Result
             tally.non_mated += 1;
         }
         let answer = answer(probe, &matches)?;
-        let right = answer.found.first().and_then(|(face, _)| face.subject.as_deref());
+        let right = answer.found.first().and_then(|found| found.face.subject.as_deref());
         tally.right_first +=
             usize::from(right.is_some() && right == answer.probe.caption.as_deref());
         sheet.add(answer)?;

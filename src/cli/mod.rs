@@ -19,6 +19,7 @@ mod demo;
 mod evaluate;
 mod pairs;
 mod plan;
+mod probe_sets;
 mod probes;
 mod results;
 mod search;
@@ -103,6 +104,8 @@ impl<E: Into<Error>> From<E> for Failure {
             Error::Search(
                 SearchError::Threshold(_)
                     | SearchError::TopZero
+                    | SearchError::PerSubjectZero
+                    | SearchError::NotGrouped
                     | SearchError::BeamZero
                     | SearchError::Filter(_)
             ) | Error::Build(

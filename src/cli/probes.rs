@@ -1,5 +1,6 @@
 //! Probes for a search: where they come from, and what is known of them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use lookalike::ingest::image::{ImageLimits, load};
@@ -7,8 +8,10 @@ use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::{BuildError, Embedding, FaceId, Gallery};
 
 use super::Failure;
+use super::probe_sets::{Column, ProbeSets};
 
 /// One thing to search for.
+#[derive(Default)]
 pub(crate) struct Probe {
     /// Its number in the output, from 0.
     pub(crate) number: u64,
@@ -19,20 +22,37 @@ pub(crate) struct Probe {
     pub(crate) caption: Option<String>,
     /// Its picture as JPEG, where there is one.
     pub(crate) thumbnail: Option<Vec<u8>>,
+    /// The set it belongs to, or is.
+    pub(crate) set: Option<String>,
+    /// The numbers of the probes of a set.
+    pub(crate) rows: Vec<u64>,
+    /// The pictures of a set's other probes.
+    pub(crate) more_thumbnails: Vec<Vec<u8>>,
 }
 
 /// What to search by.
 pub(crate) enum Seek {
     Vector(Embedding),
     Face(FaceId),
+    /// Several of one person.
+    Set(Vec<Embedding>),
     /// It cannot be searched for.
     Nothing(String),
+}
+
+impl Default for Seek {
+    fn default() -> Self {
+        Self::Set(Vec::new())
+    }
 }
 
 /// A file of probe embeddings, with the manifest and images that go with it.
 pub(crate) struct ProbeFile {
     embeddings: Embeddings,
+    manifest: Option<Manifest>,
     lines: Option<lookalike::ingest::Lines>,
+    /// The column that says which set a probe belongs to.
+    set: Option<Column>,
     images: Option<PathBuf>,
     next: u64,
 }
@@ -65,7 +85,23 @@ impl ProbeFile {
             )));
         }
         let lines = manifest.as_ref().map(Manifest::iter).transpose()?;
-        Ok(Self { embeddings, lines, images: images.map(Path::to_owned), next: 0 })
+        let images = images.map(Path::to_owned);
+        Ok(Self { embeddings, manifest, lines, set: None, images, next: 0 })
+    }
+
+    /// The probes, with those as one that have the same value in a column of the manifest.
+    pub(crate) fn into_sets(mut self, column: &str) -> Result<ProbeSets, Failure> {
+        let mut probes = HashMap::new();
+        if let Some(manifest) = &self.manifest {
+            let column = Column::find(manifest, column)?;
+            for line in manifest.iter()?.flatten() {
+                if let Some(set) = column.of(&line) {
+                    *probes.entry(set).or_default() += 1;
+                }
+            }
+            self.set = Some(column);
+        }
+        Ok(ProbeSets::new(self, probes))
     }
 
     /// Dimensions of the probes.
@@ -93,8 +129,10 @@ impl ProbeFile {
             number,
             seek: vector.map_or_else(Seek::Nothing, Seek::Vector),
             name: image.unwrap_or_else(|| format!("probe {number}")),
+            set: self.set.as_ref().zip(line.as_ref()).and_then(|(column, line)| column.of(line)),
             caption: line.and_then(|line| line.subject),
             thumbnail,
+            ..Probe::default()
         })
     }
 }
@@ -142,5 +180,6 @@ pub(crate) fn of_face(gallery: &Gallery, id: FaceId, number: u64) -> Result<Prob
         name,
         caption: face.subject,
         thumbnail: gallery.thumbnail(id)?.map(<[u8]>::to_vec),
+        ..Probe::default()
     })
 }

@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 
-use lookalike::gallery::Face;
 use lookalike::search::{Basis, Explanation, Reason};
 use serde::Serialize;
 
-use super::search::{About, Answer};
+use super::search::{About, Answer, Found};
 use super::{grouped, plain};
 
 /// How to print answers.
@@ -24,12 +23,29 @@ pub(crate) enum Format {
 pub(crate) struct Printer<W: Write> {
     out: W,
     format: Format,
-    explain: bool,
+    shown: Shown,
+}
+
+/// What of an answer is shown beside the faces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// How it was found.
+    pub(crate) explain: bool,
+    /// The rank of each face's subject, where that is not the face's.
+    pub(crate) ranks: bool,
+    /// The similarity of each face's subject.
+    pub(crate) templates: bool,
+    /// The set that a probe is.
+    pub(crate) sets: bool,
 }
 
 #[derive(Serialize)]
 struct JsonAnswer<'a> {
     probe: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    probes: &'a [u64],
     #[serde(skip_serializing_if = "Option::is_none")]
     face_id: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +81,10 @@ struct JsonMatch<'a> {
     image: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject_similarity: Option<f32>,
 }
 
 #[derive(Serialize)]
@@ -96,13 +116,18 @@ const CSV_HEAD: [&str; 9] =
 
 impl<W: Write> Printer<W> {
     /// Prints what comes before the first answer.
-    pub(crate) fn begin(mut out: W, format: Format, explain: bool, head: &str) -> io::Result<Self> {
+    pub(crate) fn begin(mut out: W, format: Format, shown: Shown, head: &str) -> io::Result<Self> {
         match format {
             Format::Table => writeln!(out, "{head}")?,
-            Format::Csv => write_csv(&mut out, CSV_HEAD.map(str::to_owned))?,
+            Format::Csv => {
+                let set = shown.sets.then_some("set");
+                let template = shown.templates.then_some("subject_similarity");
+                let names = CSV_HEAD.into_iter().chain(set).chain(template);
+                write_csv(&mut out, names.map(str::to_owned))?;
+            }
             Format::Json => {}
         }
-        Ok(Self { out, format, explain })
+        Ok(Self { out, format, shown })
     }
 
     pub(crate) fn answer(&mut self, answer: &Answer) -> io::Result<()> {
@@ -123,6 +148,10 @@ impl<W: Write> Printer<W> {
         if let Some(caption) = &answer.probe.caption {
             write!(out, "  ({})", plain(caption))?;
         }
+        if !answer.probe.rows.is_empty() {
+            let rows: Vec<String> = answer.probe.rows.iter().map(u64::to_string).collect();
+            write!(out, "  probes {}", rows.join(", "))?;
+        }
         writeln!(out)?;
         if let Some(error) = &answer.error {
             return writeln!(out, "  error: {}", plain(error));
@@ -130,18 +159,27 @@ impl<W: Write> Printer<W> {
         if answer.found.is_empty() {
             writeln!(out, "  no face")?;
         }
-        for (rank, (face, similarity)) in answer.found.iter().enumerate() {
+        let mut last = 0;
+        for Found { face, similarity, rank, subject_similarity } in &answer.found {
+            // What is said of a subject is said once.
+            let is_first = std::mem::replace(&mut last, *rank) != *rank;
+            let number = if is_first { rank.to_string() } else { String::new() };
+            write!(out, "{number:>5}")?;
+            if self.shown.templates {
+                let template = subject_similarity.filter(|_| is_first);
+                let template = template.map(|similarity| format!("{similarity:.4}"));
+                write!(out, "  {:>7}", template.unwrap_or_default())?;
+            }
             writeln!(
                 out,
-                "{:>5}  {similarity:>7.4}  face {:<10}  {:<20}  {:<24}  {}",
-                rank + 1,
+                "  {similarity:>7.4}  face {:<10}  {:<20}  {:<24}  {}",
                 face.face_id,
                 plain(face.subject.as_deref().unwrap_or("-")),
                 plain(face.source.as_deref().unwrap_or("-")),
                 plain(&face.image),
             )?;
         }
-        if let (true, Some(counters)) = (self.explain, &answer.counters) {
+        if let (true, Some(counters)) = (self.shown.explain, &answer.counters) {
             writeln!(
                 out,
                 "  plan: {}; {} hops, {} cells, {} sketches, {} codes and {} vectors read ({} \
@@ -164,7 +202,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn json(&mut self, answer: &Answer) -> io::Result<()> {
-        let explain = answer.counters.filter(|_| self.explain).map(|counters| JsonExplain {
+        let explain = answer.counters.filter(|_| self.shown.explain).map(|counters| JsonExplain {
             plan: super::plan_name(counters.plan),
             hops: counters.hops,
             cells_ranked: counters.cells_ranked,
@@ -176,25 +214,24 @@ impl<W: Write> Printer<W> {
             microseconds: counters.elapsed.as_secs_f64() * 1e6,
             faces: answer.why.iter().map(JsonReason::of).collect(),
         });
-        let matches =
-            |(face, similarity): &'_ (Face, f32)| -> (u64, f32) { (face.face_id.0, *similarity) };
         let matches = answer
             .found
             .iter()
-            .map(|found| {
-                let (face_id, similarity) = matches(found);
-                JsonMatch {
-                    face_id,
-                    similarity,
-                    subject: found.0.subject.as_deref(),
-                    source: found.0.source.as_deref(),
-                    image: &found.0.image,
-                    key: found.0.key.as_deref(),
-                }
+            .map(|Found { face, similarity, rank, subject_similarity }| JsonMatch {
+                face_id: face.face_id.0,
+                similarity: *similarity,
+                subject: face.subject.as_deref(),
+                source: face.source.as_deref(),
+                image: &face.image,
+                key: face.key.as_deref(),
+                rank: self.shown.ranks.then_some(*rank),
+                subject_similarity: *subject_similarity,
             })
             .collect();
         let line = JsonAnswer {
             probe: answer.probe.number,
+            set: answer.probe.set.as_deref(),
+            probes: &answer.probe.rows,
             face_id: answer.probe.face_id(),
             error: answer.error.as_deref(),
             about: answer.about.as_ref().map(JsonAbout::of),
@@ -207,16 +244,18 @@ impl<W: Write> Printer<W> {
 
     fn csv(&mut self, answer: &Answer) -> io::Result<()> {
         let probe = answer.probe.number.to_string();
+        let set = self.shown.sets.then(|| answer.probe.set.clone().unwrap_or_default());
         if let Some(error) = &answer.error {
             let mut cells = [const { String::new() }; 9];
             cells[0] = probe;
             cells[8] = error.clone();
-            return write_csv(&mut self.out, cells);
+            let template = self.shown.templates.then(String::new);
+            return write_csv(&mut self.out, cells.into_iter().chain(set).chain(template));
         }
-        for (rank, (face, similarity)) in answer.found.iter().enumerate() {
+        for Found { face, similarity, rank, subject_similarity } in &answer.found {
             let cells = [
                 probe.clone(),
-                (rank + 1).to_string(),
+                rank.to_string(),
                 face.face_id.to_string(),
                 similarity.to_string(),
                 face.subject.clone().unwrap_or_default(),
@@ -225,6 +264,8 @@ impl<W: Write> Printer<W> {
                 face.key.clone().unwrap_or_default(),
                 String::new(),
             ];
+            let template = subject_similarity.map(|similarity| similarity.to_string());
+            let cells = cells.into_iter().chain(set.clone()).chain(template);
             write_csv(&mut self.out, cells)?;
         }
         Ok(())
@@ -253,7 +294,7 @@ impl JsonReason {
     }
 }
 
-fn write_csv(out: &mut impl Write, cells: [String; 9]) -> io::Result<()> {
+fn write_csv(out: &mut impl Write, cells: impl IntoIterator<Item = String>) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().from_writer(out);
     writer.write_record(cells)?;
     writer.flush()

@@ -5,11 +5,15 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
-use lookalike::search::{Basis, Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Explanation, FEW, Plan};
-use lookalike::{Embedding, FaceId, Gallery, Matches, Query, SearchError};
+use lookalike::search::{
+    Basis, Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Explanation, FEW, Plan, SubjectScore,
+};
+use lookalike::{Embedding, Error, FaceId, Gallery, Matches, Query, SearchError};
+use rayon::prelude::*;
 
+use super::probe_sets::Fuse;
 use super::probes::{self, Probe, ProbeFile, Seek};
-use super::results::{Format, Printer};
+use super::results::{Format, Printer, Shown};
 use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::threshold::LeastSimilarity;
 use super::{
@@ -87,9 +91,22 @@ pub(crate) struct Args {
     /// known about a face is neither equal nor different; ask "year is null" for it
     #[arg(long = "where", value_name = "EXPR")]
     filters: Vec<String>,
-    /// Return the best face of each subject
+    /// Return subjects, each with its best face; a face without a subject stands for itself
     #[arg(long, value_name = "COLUMN", value_parser = ["subject"])]
     group_by: Option<String>,
+    /// Return so many faces of each subject, its best
+    #[arg(long, value_name = "N", value_parser = parse_positive, requires = "group_by")]
+    per_subject: Option<usize>,
+    /// What subjects are ordered by, and have to reach a threshold with
+    #[arg(long, value_enum, value_name = "SCORE", default_value = "best", requires = "group_by")]
+    subject_score: Score,
+    /// Column of the probe manifest that says which probes show one person: those with the same
+    /// value get one answer. A probe without a value gets its own
+    #[arg(long, value_name = "COLUMN", requires = "probe_manifest", conflicts_with_all = NO_FILE)]
+    probe_set: Option<String>,
+    /// How the probes of a set become one answer
+    #[arg(long, value_enum, value_name = "HOW", default_value = "mean", requires = "probe_set")]
+    fuse: Fuse,
     /// Read codes and graph into memory first, in huge pages where the system has them: worth it for
     /// many probes
     #[arg(long)]
@@ -111,6 +128,16 @@ pub(crate) struct Args {
     html: Option<PathBuf>,
 }
 
+/// What subjects are scored by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Score {
+    /// The subject's most similar face
+    #[default]
+    Best,
+    /// The mean of the subject's faces, those with a longer embedding counting for more
+    Template,
+}
+
 /// Where an answer took scoring every face, as no plan is known to keep the hit rate: says so.
 fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> {
     let (counters, promise) = (answer.counters?, gallery.catalogue().promise.as_ref()?);
@@ -119,7 +146,10 @@ fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> 
     if told || counters.plan != Plan::Exhaustive || counters.passing <= FEW as u64 {
         return None;
     }
-    let best = promise.best(args.k.unwrap_or(DEFAULT_TOP)).filter(|best| best.at_least < wanted)?;
+    // Subjects take the plan for a hundred faces.
+    let k = args.k.unwrap_or(DEFAULT_TOP);
+    let k = if args.group_by.is_some() { k.max(100) } else { k };
+    let best = promise.best(k).filter(|best| best.at_least < wanted)?;
     Some(format!(
         "no plan is known to keep a hit rate of {wanted} here (the best keeps {:.4}): every face was \
          scored",
@@ -130,7 +160,7 @@ fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> 
 /// What came of a probe.
 pub(crate) struct Answer {
     pub(crate) probe: Probe,
-    pub(crate) found: Vec<(Face, f32)>,
+    pub(crate) found: Vec<Found>,
     pub(crate) thumbnails: Vec<Option<Vec<u8>>>,
     pub(crate) error: Option<String>,
     pub(crate) counters: Option<Counters>,
@@ -144,6 +174,16 @@ pub(crate) struct About {
     pub(crate) basis: Basis,
     pub(crate) threshold: Option<f32>,
     pub(crate) faces: u64,
+}
+
+/// A face found for a probe.
+pub(crate) struct Found {
+    pub(crate) face: Face,
+    pub(crate) similarity: f32,
+    /// Its rank, or that of its subject; from 1.
+    pub(crate) rank: usize,
+    /// How alike its subject's template is, where those are compared.
+    pub(crate) subject_similarity: Option<f32>,
 }
 
 impl Probe {
@@ -162,6 +202,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             "--html writes a file, as the results go to standard output: name one".to_owned(),
         ));
     }
+    if args.probe_set.is_some() && args.explain.as_ref().is_some_and(|faces| !faces.is_empty()) {
+        return Err(Failure::Usage(
+            "--explain=ID tells of single probes: leave out --probe-set, or the ids".to_owned(),
+        ));
+    }
     let gallery = open(&args.gallery, args.resident)?;
     let threshold =
         LeastSimilarity::of(args.min_similarity, args.fpir, &gallery, !args.filters.is_empty())?;
@@ -178,7 +223,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let (expected, got) = (gallery.dims(), file.dims());
             return Err(SearchError::Dims { expected, got }.into());
         }
-        Box::new(file)
+        match &args.probe_set {
+            Some(column) => Box::new(file.into_sets(column)?),
+            None => Box::new(file),
+        }
     } else if let Some(path) = &args.probe_image {
         Box::new(probes::of_image(&gallery, path)?.into_iter())
     } else {
@@ -203,7 +251,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .transpose()?;
     let out = BufWriter::new(io::stdout().lock());
     let mut printer =
-        Printer::begin(out, args.format, args.explain.is_some(), &head).map_err(Failure::output)?;
+        Printer::begin(out, args.format, shown(args), &head).map_err(Failure::output)?;
     let to_explain: Vec<FaceId> = args.explain.iter().flatten().map(|&id| FaceId(id)).collect();
     let mut failed = false;
     // Nobody may read the results any more and the sheet be wanted all the same.
@@ -216,7 +264,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             break;
         }
         let mut longest = 1;
-        for (probe, matches) in pool.install(|| answer(&gallery, &query, batch))? {
+        for (probe, matches) in pool.install(|| answer(&gallery, &query, args.fuse, batch))? {
             let why = explain(&gallery, &query, &probe, &matches, &to_explain)?;
             let answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
             failed |= answer.error.is_some();
@@ -274,6 +322,12 @@ fn query(args: &Args, threshold: &LeastSimilarity) -> Result<Query, Failure> {
     if args.group_by.is_some() {
         query = query.group_by_subject();
     }
+    if let Some(faces) = args.per_subject {
+        query = query.per_subject(faces);
+    }
+    if args.subject_score == Score::Template {
+        query = query.subject_score(SubjectScore::Template);
+    }
     if let Some(model) = &args.model {
         query = query.model(model);
     }
@@ -281,6 +335,16 @@ fn query(args: &Args, threshold: &LeastSimilarity) -> Result<Query, Failure> {
         query = query.filter(parse_filter(filter)?);
     }
     Ok(query)
+}
+
+/// What of an answer is worth a column.
+fn shown(args: &Args) -> Shown {
+    Shown {
+        explain: args.explain.is_some(),
+        ranks: args.per_subject.is_some_and(|faces| faces > 1),
+        templates: args.subject_score == Score::Template,
+        sets: args.probe_set.is_some(),
+    }
 }
 
 /// The line over a table: what the answers are, and are not.
@@ -296,11 +360,22 @@ fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity, basis: Basi
     if args.share.is_some_and(|share| share < 1.0) {
         faces = format!("a share of {faces}");
     }
-    let faces = match basis {
+    if args.group_by.is_some() {
+        let each = match args.per_subject.unwrap_or(1) {
+            1 => "the best face".to_owned(),
+            faces => format!("at most {faces} faces"),
+        };
+        faces = format!("{faces}, {each} of each subject");
+        if args.subject_score == Score::Template {
+            faces = format!("{faces}, subjects by their templates");
+        }
+    }
+    faces = match basis {
         Basis::Complete => format!("{faces}, complete"),
         Basis::Planned { hit_rate } => format!("{faces}, hit rate {hit_rate}"),
         _ => format!("{faces}, hit rate not measured"),
     };
+    let what = if args.group_by.is_some() { "subjects" } else { "matches" };
     let LeastSimilarity { similarity, meaning, .. } = threshold;
     match (similarity, top(args, threshold)) {
         (None, k) => format!(
@@ -308,23 +383,24 @@ fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity, basis: Basi
             k.unwrap_or(DEFAULT_TOP)
         ),
         (Some(threshold), None) => {
-            format!("matches at similarity >= {threshold} ({faces}{meaning})")
+            format!("{what} at similarity >= {threshold} ({faces}{meaning})")
         }
         (Some(threshold), Some(k)) => {
-            format!("at most {k} matches at similarity >= {threshold} ({faces}{meaning})")
+            format!("at most {k} {what} at similarity >= {threshold} ({faces}{meaning})")
         }
     }
 }
 
 /// What was found for a probe, or why nothing could be.
-type Found<'g> = (Probe, Result<Matches<'g>, String>);
+type Answered<'g> = (Probe, Result<Matches<'g>, String>);
 
 /// Searches for a batch of probes.
 fn answer<'g>(
     gallery: &'g Gallery,
     query: &Query,
+    fuse: Fuse,
     probes: Vec<Probe>,
-) -> Result<Vec<Found<'g>>, Failure> {
+) -> Result<Vec<Answered<'g>>, Failure> {
     let vectors: Vec<Embedding> = probes
         .iter()
         .filter_map(|probe| match &probe.seek {
@@ -333,6 +409,12 @@ fn answer<'g>(
         })
         .collect();
     let mut found = gallery.search_batch(&vectors, query)?.into_iter();
+    let search = |probe: &Probe| match &probe.seek {
+        Seek::Set(probes) => Some(gallery.search_set(probes, query, fuse.into())),
+        _ => None,
+    };
+    let fused: Vec<_> = probes.par_iter().filter_map(search).collect();
+    let mut fused = fused.into_iter();
     probes
         .into_iter()
         .map(|probe| {
@@ -342,6 +424,13 @@ fn answer<'g>(
                     // Ctrl-C is not the fault of a probe.
                     Some(Err(error @ SearchError::Cancelled)) => return Err(error.into()),
                     Some(Err(error)) => Err(error.to_string()),
+                    None => Err("it was not searched for".to_owned()),
+                },
+                Seek::Set(_) => match fused.next() {
+                    Some(Err(error @ Error::Search(SearchError::Cancelled))) => {
+                        return Err(error.into());
+                    }
+                    Some(found) => found.map_err(|error| error.to_string()),
                     None => Err("it was not searched for".to_owned()),
                 },
                 Seek::Face(id) => Ok(gallery.search_face(*id, query)?),
@@ -367,7 +456,8 @@ fn explain(
     let embedding = match &probe.seek {
         Seek::Vector(vector) => vector.clone(),
         Seek::Face(id) => gallery.embedding(*id)?,
-        Seek::Nothing(_) => return Ok(Vec::new()),
+        // A set has no one similarity with a face; the command line refuses it.
+        Seek::Nothing(_) | Seek::Set(_) => return Ok(Vec::new()),
     };
     Ok(gallery.explain(&embedding, query, matches, &others)?)
 }
@@ -392,10 +482,17 @@ pub(crate) fn fill(
             let Matches { basis, threshold, faces, counters, .. } = matches;
             answer.counters = Some(counters);
             answer.about = Some(About { basis, threshold, faces });
-            for found in &matches {
-                answer.found.push((found.face()?, found.similarity));
-                if with_pictures {
-                    answer.thumbnails.push(found.thumbnail()?.map(<[u8]>::to_vec));
+            for (group, rank) in matches.groups().zip(1..) {
+                for found in group {
+                    answer.found.push(Found {
+                        face: found.face()?,
+                        similarity: found.similarity,
+                        rank,
+                        subject_similarity: found.subject_similarity,
+                    });
+                    if with_pictures {
+                        answer.thumbnails.push(found.thumbnail()?.map(<[u8]>::to_vec));
+                    }
                 }
             }
         }
@@ -476,9 +573,11 @@ impl OpenSheet {
             .found
             .into_iter()
             .zip(answer.thumbnails)
-            .map(|((face, similarity), thumbnail)| SheetMatch {
+            .map(|(Found { face, similarity, rank, subject_similarity }, thumbnail)| SheetMatch {
+                rank,
                 face_id: face.face_id.0,
                 similarity,
+                subject_similarity,
                 subject: face.subject,
                 source: face.source,
                 image: (!face.image.is_empty()).then_some(face.image),
@@ -489,6 +588,8 @@ impl OpenSheet {
             name: answer.probe.name,
             caption: answer.probe.caption,
             thumbnail: answer.probe.thumbnail.as_deref(),
+            more_thumbnails: &answer.probe.more_thumbnails,
+            fused: answer.probe.rows.len(),
             error: answer.error,
             matches,
         };

@@ -36,6 +36,10 @@ pub(crate) struct SheetProbe<'a> {
     pub(crate) caption: Option<String>,
     /// JPEG.
     pub(crate) thumbnail: Option<&'a [u8]>,
+    /// The pictures of the other probes of a set; JPEG.
+    pub(crate) more_thumbnails: &'a [Vec<u8>],
+    /// Probes that were fused; none for one by itself.
+    pub(crate) fused: usize,
     /// Why there are no matches.
     pub(crate) error: Option<String>,
     /// Most similar first.
@@ -45,8 +49,12 @@ pub(crate) struct SheetProbe<'a> {
 /// A face that was found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SheetMatch {
+    /// Its rank, or that of its subject; from 1.
+    pub(crate) rank: usize,
     pub(crate) face_id: u64,
     pub(crate) similarity: f32,
+    /// How alike the subject's template is.
+    pub(crate) subject_similarity: Option<f32>,
     pub(crate) subject: Option<String>,
     pub(crate) source: Option<String>,
     /// File of the photo.
@@ -135,11 +143,21 @@ fn section(number: u64, probe: &SheetProbe<'_>, threshold: Option<f32>) -> Marku
         section aria-labelledby=(id) {
             div.probe {
                 (picture(probe.thumbnail, &format!("Probe {}", probe.name)))
+                @if !probe.more_thumbnails.is_empty() {
+                    div.more {
+                        @for jpeg in probe.more_thumbnails {
+                            (picture(Some(jpeg.as_slice()), &format!("Probe {}", probe.name)))
+                        }
+                    }
+                }
                 div.words {
                     p.label { "Probe" }
                     h2 id=(id) { (probe.name) }
                     @if let Some(caption) = &probe.caption {
                         p.caption { (caption) }
+                    }
+                    @if probe.fused > 0 {
+                        p.count { "fused of " (counted(probe.fused as u64, "probe", "probes")) }
                     }
                     @if !probe.matches.is_empty() {
                         @let count = probe.matches.len() as u64;
@@ -161,14 +179,14 @@ fn section(number: u64, probe: &SheetProbe<'_>, threshold: Option<f32>) -> Marku
                     }
                 }
             } @else {
-                ol { @for (rank, found) in (1_u64..).zip(&probe.matches) { (card(rank, found)) } }
+                ol { @for found in &probe.matches { (card(found)) } }
             }
         }
         "\n"
     }
 }
 
-fn card(rank: u64, found: &SheetMatch) -> Markup {
+fn card(found: &SheetMatch) -> Markup {
     let alt = match &found.subject {
         Some(subject) => format!("Face {}, {subject}", found.face_id),
         None => format!("Face {}", found.face_id),
@@ -179,11 +197,14 @@ fn card(rank: u64, found: &SheetMatch) -> Markup {
             div.about {
                 p.score {
                     b { (score(found.similarity)) }
-                    span.rank { span.no { "no. " } (rank) }
+                    span.rank { span.no { "no. " } (found.rank) }
                 }
                 p.subject {
                     @if let Some(subject) = &found.subject { (subject) }
                     @else { "face " (found.face_id) }
+                }
+                @if let Some(similarity) = found.subject_similarity {
+                    p.face { "template " (score(similarity)) }
                 }
                 @if let Some(source) = &found.source { p.source { (source) } }
                 @if let Some(image) = &found.image { p.file { (image) } }
@@ -252,8 +273,10 @@ mod tests {
 
     fn hostile() -> SheetProbe<'static> {
         let found = SheetMatch {
+            rank: 1,
             face_id: 17,
             similarity: 0.83125,
+            subject_similarity: Some(0.9),
             subject: Some("<script>alert(1)</script>".into()),
             source: Some("a&b.example".into()),
             image: Some("\"><img src=x>".into()),
@@ -263,6 +286,8 @@ mod tests {
             name: "\" onload=\"x".into(),
             caption: Some("</style>".into()),
             thumbnail: Some(&[0xff, 0xd8]),
+            more_thumbnails: &[],
+            fused: 2,
             error: None,
             matches: vec![found, SheetMatch::default()],
         }
@@ -322,6 +347,8 @@ mod tests {
             "value 5 is NaN",
             "Face 0, no picture",
             "3 probes, 2 faces shown",
+            "fused of 2 probes",
+            "template 0.9000",
             // Beside the subject, and in the place of one.
             "<p class=\"face\">face 17</p>",
             "<p class=\"subject\">face 0</p>",

@@ -328,6 +328,13 @@ impl Segment {
             .filter(move |&place| place < faces)
     }
 
+    /// All of a lookup: hashes in ascending order, each with a place, so that the faces of one value
+    /// follow each other; the caller compares the values.
+    pub(crate) fn listed(&self, lookup: Lookup) -> (&[u64], &[u32]) {
+        let (hashes, places) = &self.lookups[lookup as usize];
+        (self.face_file.items(hashes), self.face_file.items(places))
+    }
+
     /// Whether a place is among those of a hash; entries are in order of hash and place.
     pub(crate) fn is_listed(&self, lookup: Lookup, hash: u64, place: u32) -> bool {
         let (hashes, places) = &self.lookups[lookup as usize];

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::filter::{self, Filter};
-use super::{Matches, Query};
+use super::{Matches, Query, SubjectScore};
 use crate::{Embedding, Error, FaceId, Gallery};
 
 /// What became of a face in a search.
@@ -32,17 +32,18 @@ pub enum Reason {
         /// The first of the filters that does not.
         filter: Filter,
     },
-    /// It is less similar than was asked for.
+    /// It, or the template of its subject where those are compared, is less similar than was asked
+    /// for.
     BelowThreshold {
         /// The threshold.
         threshold: f32,
     },
-    /// Another face stands for its subject.
+    /// Other faces stand for its subject.
     Represented {
-        /// The best face of the subject.
+        /// The best of them.
         by: FaceId,
     },
-    /// As many as were asked for are at least as similar.
+    /// As many faces or subjects as were asked for are at least as similar.
     LessSimilar {
         /// The similarity of the last of those.
         last: f32,
@@ -70,7 +71,10 @@ impl fmt::Display for Reason {
                 write!(f, "left out, as face {by} stands for its subject")
             }
             Self::LessSimilar { last } => {
-                write!(f, "left out, as the last face that was asked for has similarity {last:.4}")
+                write!(
+                    f,
+                    "left out, as the last of as many as were asked for has similarity {last:.4}"
+                )
             }
             Self::Missed => {
                 write!(f, "missed by the plan; a higher hit rate or an exhaustive search finds it")
@@ -122,7 +126,13 @@ impl Gallery {
         }
         let explained = faces.iter().zip(failed).map(|(&face_id, failed)| {
             let similarity = self.similarity(probe, face_id)?;
-            let reason = self.reason(face_id, similarity, query, answer, failed)?;
+            let decisive = match (query.score, self.face(face_id)?.subject) {
+                (SubjectScore::Template, Some(subject)) => {
+                    self.similarity_with_template(probe, &subject)?
+                }
+                _ => similarity,
+            };
+            let reason = self.reason(face_id, decisive, query, answer, failed)?;
             Ok(Explanation { face_id, similarity, reason })
         });
         explained.collect()
@@ -142,9 +152,6 @@ impl Gallery {
         if let Some(filter) = failed {
             return Ok(Reason::Filtered { filter: filter.clone() });
         }
-        if let Some(threshold) = query.at_least.filter(|&threshold| similarity < threshold) {
-            return Ok(Reason::BelowThreshold { threshold });
-        }
         if query.by_subject
             && let Some(subject) = self.face(face_id)?.subject
         {
@@ -154,10 +161,13 @@ impl Gallery {
                 }
             }
         }
-        Ok(match answer.last() {
-            Some(last) if answer.len() == query.wanted() && last.similarity >= similarity => {
-                Reason::LessSimilar { last: last.similarity }
-            }
+        if let Some(threshold) = query.at_least.filter(|&threshold| similarity < threshold) {
+            return Ok(Reason::BelowThreshold { threshold });
+        }
+        let last = answer.groups().last().and_then(|group| group.first());
+        let full = answer.groups().count() == query.wanted();
+        Ok(match last.map(|last| last.subject_similarity.unwrap_or(last.similarity)) {
+            Some(last) if full && last >= similarity => Reason::LessSimilar { last },
             _ => Reason::Missed,
         })
     }

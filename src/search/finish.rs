@@ -1,13 +1,9 @@
-//! From candidates by exact similarity to an answer: thresholds, subjects, ties.
-
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+//! From candidates by exact similarity to an answer: thresholds, ties.
 
 use super::SearchError;
 use super::query::Match;
 use super::scratch::Candidate;
 use super::searcher::Searcher;
-use crate::gallery::attributes::column;
 
 impl<'g> Searcher<'g, '_> {
     /// Turns candidates, best first, into an answer; `None` where more candidates are needed.
@@ -20,7 +16,6 @@ impl<'g> Searcher<'g, '_> {
         let query = self.request.query;
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         let mut found: Vec<Match<'g>> = Vec::with_capacity(self.wanted.min(candidates.len()));
-        let mut subjects = HashMap::new();
         let mut floor = None;
         for &candidate in candidates {
             if candidate.similarity < least {
@@ -33,32 +28,12 @@ impl<'g> Searcher<'g, '_> {
             if floor.is_some_and(|floor| candidate.similarity < floor) {
                 break;
             }
-            if query.by_subject {
-                let attributes = &self.gallery.0.segment.attributes;
-                let place = self.gallery.0.segment.place(candidate.slot);
-                let subject = attributes.text(column::SUBJECT, place)?;
-                match subject.map(|subject| subjects.entry(subject)) {
-                    None => {}
-                    Some(Entry::Vacant(new)) => {
-                        new.insert(found.len());
-                    }
-                    Some(Entry::Occupied(place)) => {
-                        let best = &mut found[*place.get()];
-                        let again = Match::new(self.gallery, candidate);
-                        if again.similarity == best.similarity && again.face_id < best.face_id {
-                            *best = again;
-                        }
-                        continue;
-                    }
-                }
-            }
             found.push(Match::new(self.gallery, candidate));
             if found.len() == self.wanted {
                 floor = Some(candidate.similarity);
             }
         }
-        let open = query.by_subject || self.wanted == usize::MAX;
-        if open && found.len() < self.wanted && !all {
+        if self.wanted == usize::MAX && !all {
             return Ok(None);
         }
         found.sort_unstable_by(|a, b| {

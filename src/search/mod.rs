@@ -16,12 +16,15 @@ use rayon::prelude::*;
 use crate::gallery::GalleryError;
 use crate::{Embedding, Error, FaceId, Gallery};
 
+mod best_faces;
 mod coded;
+mod everyone;
 mod exact;
 mod exhaustive;
 mod explain;
 mod filter;
 mod finish;
+mod fuse;
 mod plan;
 mod promise;
 mod query;
@@ -34,6 +37,8 @@ mod selection;
 mod share;
 mod similarity;
 mod stop;
+mod subjects;
+mod template;
 mod together;
 pub(crate) mod walk;
 
@@ -41,6 +46,7 @@ pub(crate) mod walk;
 pub(crate) use coded::Coded;
 pub use explain::{Explanation, Reason};
 pub use filter::{Filter, FilterError};
+pub use fuse::Fusion;
 pub use promise::{Ladder, Promise, RangeLadder, Reads, Rung};
 #[cfg(feature = "build")]
 pub(crate) use promise::{PROMISED, exhaustive_microseconds};
@@ -56,6 +62,8 @@ pub(crate) use stop::Stop;
 pub use plan::FEW;
 use query::Request;
 use searcher::Searcher;
+pub use subjects::SubjectScore;
+use subjects::Subjects;
 
 /// Probes of a batch that share each stretch of faces, at most: what more of them write to would
 /// drive the faces out of the caches.
@@ -91,6 +99,20 @@ pub enum SearchError {
     /// Nothing asked for.
     #[error("the number of faces to return must be at least 1")]
     TopZero,
+    /// No face of each subject asked for.
+    #[error("the number of faces of each subject must be at least 1")]
+    PerSubjectZero,
+    /// Said how to group, without grouping.
+    #[error("faces of each subject, and its score, need grouping by subject")]
+    NotGrouped,
+    /// A set of no probes.
+    #[error("a set of probes needs at least one")]
+    NoProbe,
+    /// The probes of a set point in opposite directions, so that their mean is zero.
+    #[error(
+        "the probes of the set cancel each other out, so they have no mean: are they all of one person?"
+    )]
+    NoMean,
     /// No width to walk with.
     #[error("the beam must be at least 1 wide")]
     BeamZero,
@@ -137,7 +159,19 @@ impl Gallery {
     fn search_one(&self, probe: &Embedding, query: &Query) -> Result<Matches<'_>, SearchError> {
         let request = self.request(query, None)?;
         self.check_probe(probe)?;
-        Searcher::new(self, &request)?.search(probe.values())
+        self.carry_out(&request, probe)
+    }
+
+    /// Answers a probe that fits.
+    fn carry_out(
+        &self,
+        request: &Request<'_>,
+        probe: &Embedding,
+    ) -> Result<Matches<'_>, SearchError> {
+        if request.query.by_subject {
+            return Subjects::new(self, request)?.search(probe.values());
+        }
+        Searcher::new(self, request)?.search(probe.values())
     }
 
     /// The faces most like a probe, of those shown.
@@ -150,7 +184,7 @@ impl Gallery {
     ) -> Result<Matches<'_>, SearchError> {
         let request = Request { shown, ..self.request(query, None)? };
         self.check_probe(probe)?;
-        Searcher::new(self, &request)?.search(probe.values())
+        self.carry_out(&request, probe)
     }
 
     /// How a query would be carried out, and what its answers would be worth. A probe that the plan
@@ -160,6 +194,10 @@ impl Gallery {
     /// When the query asks for what cannot be, or the files it reads are damaged.
     pub fn plan(&self, query: &Query) -> Result<(Plan, Basis), Error> {
         let request = self.request(query, None)?;
+        if query.by_subject {
+            let subjects = Subjects::new(self, &request)?;
+            return Ok((subjects.plan, subjects.basis));
+        }
         let searcher = Searcher::new(self, &request)?;
         Ok((searcher.plan, searcher.basis))
     }
@@ -185,7 +223,19 @@ impl Gallery {
         shown: Option<Arc<Selection>>,
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
         let request = Request { shown, ..self.request(query, None)? };
-        let searcher = Searcher::new(self, &request)?;
+        if query.by_subject {
+            return Subjects::new(self, &request)?.search_all(probes);
+        }
+        self.search_faces(probes, &request)
+    }
+
+    /// The faces most like many probes.
+    fn search_faces(
+        &self,
+        probes: &[Embedding],
+        request: &Request<'_>,
+    ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
+        let searcher = Searcher::new(self, request)?;
         if searcher.is_apart() {
             let one = |probe: &Embedding| {
                 self.check_probe(probe).and_then(|()| searcher.search(probe.values()))
@@ -221,7 +271,7 @@ impl Gallery {
     pub fn search_face(&self, face_id: FaceId, query: &Query) -> Result<Matches<'_>, Error> {
         let request = self.request(query, Some(self.slot(face_id)?))?;
         let probe = self.embedding(face_id)?;
-        Ok(Searcher::new(self, &request)?.search(probe.values())?)
+        Ok(self.carry_out(&request, &probe)?)
     }
 
     /// Similarity of a probe with one face: a 1:1 comparison.
@@ -271,6 +321,22 @@ impl Gallery {
         found
             .max_by(|a, b| a.similarity.total_cmp(&b.similarity).then(b.face_id.cmp(&a.face_id)))
             .ok_or_else(|| SearchError::NoSuchSubject(subject.to_owned()).into())
+    }
+
+    /// A probe's similarity with the template of one subject: see [`SubjectScore::Template`].
+    ///
+    /// # Errors
+    /// When the probe does not fit the gallery or the subject has no face in it.
+    pub fn similarity_with_template(&self, probe: &Embedding, subject: &str) -> Result<f32, Error> {
+        self.check_probe(probe)?;
+        let segment = &self.0.segment;
+        let places = self.places_of_subject(subject)?.into_iter();
+        let slots: Vec<u32> = places.map(|place| segment.slot(place)).collect();
+        if slots.is_empty() {
+            return Err(SearchError::NoSuchSubject(subject.to_owned()).into());
+        }
+        let mut fuser = template::Fuser::default();
+        Ok(template::similarity(probe.values(), fuser.fuse(segment, &slots)?))
     }
 
     fn check_probe(&self, probe: &Embedding) -> Result<(), SearchError> {

@@ -2,8 +2,8 @@
 //!
 //! Few faces (or few that pass the filters) are answered exactly. Otherwise the query's own wish
 //! decides, or else the cheapest plan that keeps the promised hit rate, as measured when the
-//! gallery was built. Where a plan leaves the question open (too few subjects, or a threshold below
-//! all it found), it is widened, and every face scored once that costs no more.
+//! gallery was built. Where a plan leaves the question open (a threshold below all it found), it is
+//! widened, and every face scored once that costs no more.
 
 use super::promise::PROMISED;
 use super::query::{Basis, DEFAULT_HIT_RATE, Plan};
@@ -88,8 +88,6 @@ impl Searcher<'_, '_> {
         let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
         let rung = match (query.at_least, self.wanted) {
             (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered),
-            // Many faces may belong to few subjects, so a plan for many is taken.
-            _ if query.by_subject => promise.plan(MOST_PROMISED, hit_rate, filtered),
             (_, wanted) => promise.plan(wanted, hit_rate, filtered),
         };
         rung.map_or(Plan::Exhaustive, |rung| rung.plan)
@@ -180,8 +178,7 @@ impl Searcher<'_, '_> {
 
     /// How many to keep of a first pass over all faces.
     pub(super) fn first_keep(&self) -> usize {
-        let several = if self.request.query.by_subject { 4 } else { 1 };
         let itself = usize::from(self.request.without.is_some());
-        self.wanted.saturating_mul(several).saturating_add(itself)
+        self.wanted.saturating_add(itself)
     }
 }

@@ -9,6 +9,7 @@ use super::SearchError;
 use super::filter::Filter;
 use super::scratch::Candidate;
 use super::stop::Stop;
+use super::subjects::SubjectScore;
 use crate::gallery::{Face, GalleryError};
 use crate::{Cancel, FaceId, Gallery};
 
@@ -37,6 +38,8 @@ pub struct Query {
     pub(crate) exhaustive: bool,
     pub(crate) plan: Option<Plan>,
     pub(crate) by_subject: bool,
+    pub(crate) per_subject: Option<usize>,
+    pub(crate) score: SubjectScore,
     pub(crate) filters: Vec<Filter>,
     pub(crate) model: Option<String>,
     pub(crate) stop: Stop,
@@ -66,8 +69,9 @@ impl Query {
     /// find; in (0, 1], 0.99 unless said. The cheapest plan is taken that kept it when the gallery
     /// was built and measured, and every face scored where none did.
     ///
-    /// Measured is up to the 100 nearest faces. Subjects take the plan for 100 faces; more faces, and
-    /// all above a threshold, a scan that allows for four standard deviations of error.
+    /// Measured is up to the 100 nearest faces. Up to 100 subjects take the plan for 100 faces, as
+    /// often as they need; more faces, and all above a threshold, a scan that allows for four standard
+    /// deviations of error.
     #[must_use]
     pub fn hit_rate(mut self, rate: f64) -> Self {
         self.hit_rate = Some(rate);
@@ -105,13 +109,6 @@ impl Query {
         self
     }
 
-    /// Answers with the best face of each subject; a face without a subject stands for itself.
-    #[must_use]
-    pub fn group_by_subject(mut self) -> Self {
-        self.by_subject = true;
-        self
-    }
-
     /// Only faces that pass; several filters are joined by and.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
@@ -144,6 +141,7 @@ impl Query {
         if self.top == Some(0) {
             return Err(SearchError::TopZero);
         }
+        self.check_grouping()?;
         let share = match self.plan {
             Some(Plan::Scan { share, .. }) => Some(share),
             _ => self.share,
@@ -266,16 +264,35 @@ impl Default for Counters {
     }
 }
 
+impl Counters {
+    /// Adds what a further search for the same answer did; its plan is the one named.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.plan = other.plan;
+        self.hops += other.hops;
+        self.cells_ranked += other.cells_ranked;
+        self.sketches_read += other.sketches_read;
+        self.codes_read += other.codes_read;
+        self.vectors_read += other.vectors_read;
+        self.bytes_read += other.bytes_read;
+        self.elapsed += other.elapsed;
+    }
+}
+
 /// A face that was found.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Match<'g> {
     gallery: &'g Gallery,
     place: u32,
+    /// The rank of its subject, from 0, where the answer is of subjects.
+    pub(super) rank: Option<usize>,
     /// Its id.
     pub face_id: FaceId,
     /// Cosine of the angle between the probe and the face, in \[-1, 1\]; higher is more alike.
     pub similarity: f32,
+    /// Cosine of the angle between the probe and the template of the face's subject, where subjects
+    /// are scored by it: see [`SubjectScore::Template`].
+    pub subject_similarity: Option<f32>,
 }
 
 impl<'g> Match<'g> {
@@ -287,17 +304,17 @@ impl<'g> Match<'g> {
             face_id: FaceId(gallery.0.segment.face_id(place)),
             // Rounding may carry a cosine past 1, which no reader expects.
             similarity: candidate.similarity.clamp(-1.0, 1.0),
+            rank: None,
+            subject_similarity: None,
         }
     }
 
     /// Where its attributes lie.
-    #[cfg(feature = "build")]
     pub(crate) fn place(&self) -> u32 {
         self.place
     }
 
     /// Where its vector lies.
-    #[cfg(feature = "build")]
     pub(crate) fn slot(&self) -> u32 {
         self.gallery.0.segment.slot(self.place)
     }
@@ -335,7 +352,8 @@ pub enum Basis {
     Unmeasured,
 }
 
-/// The answer to a probe: the faces found, most alike first, ties in order of face id.
+/// The answer to a probe: the faces found, most alike first, ties in order of face id. Of an answer of
+/// subjects, the best subject's faces come first; see [`groups`](Self::groups).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Matches<'g> {

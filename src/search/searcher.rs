@@ -311,8 +311,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
-        // A subject's faces count once, so how many faces it takes is not known before.
-        let wanted = if query.by_subject { usize::MAX } else { self.first_keep() };
+        let wanted = self.first_keep();
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         // Where every face is a candidate, no estimate need decide.
         let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::filter::Filter;
 
 /// Which faces pass, by one of their two numbers.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Selection {
     bits: Vec<u64>,
     count: u32,
@@ -17,11 +17,11 @@ pub(crate) struct Selection {
 impl Selection {
     /// Every one of `faces`.
     pub(crate) fn all(faces: u32) -> Self {
-        let mut selection = Self { bits: vec![0; (faces as usize).div_ceil(64)], count: faces };
-        for number in 0..faces {
-            selection.set(number);
+        let mut bits = vec![u64::MAX; (faces as usize).div_ceil(64)];
+        if let (Some(last), true) = (bits.last_mut(), !faces.is_multiple_of(64)) {
+            *last = (1 << (faces % 64)) - 1;
         }
-        selection
+        Self { bits, count: faces }
     }
 
     /// The same faces by their other number, which `map` gives for each; a number that the map does

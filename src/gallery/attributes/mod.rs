@@ -96,6 +96,20 @@ pub enum Value {
     Text(String),
 }
 
+/// Its value as a manifest would have it; empty where it is not known.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Date(days) => crate::gallery::date::write((*days).into()).fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// The box of a face in pixels of the upright image (after EXIF orientation), as a face detector
 /// gave it: it may reach over the image's edges.
 ///

@@ -126,6 +126,16 @@ impl AttributeFile {
             .and_then(|hashes| hashes.value(row).try_into().ok()))
     }
 
+    /// The length of a face's embedding before it was normalised; 0 where it cannot be read.
+    pub(crate) fn norm(&self, place: u32) -> Result<f32, GalleryError> {
+        let (batch, row) = self.locate(place)?;
+        let norms = batch.columns().get(column::NORM);
+        Ok(norms
+            .and_then(|array| array.as_primitive_opt::<Float32Type>())
+            .filter(|norms| row < norms.len() && norms.is_valid(row))
+            .map_or(0.0, |norms| norms.value(row)))
+    }
+
     /// The whole row of a face.
     pub(crate) fn row(&self, place: u32) -> Result<Row, GalleryError> {
         let (batch, row) = self.locate(place)?;

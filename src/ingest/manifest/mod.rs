@@ -126,6 +126,11 @@ impl Manifest {
         self.lines
     }
 
+    /// The names of all columns, in order of appearance.
+    pub fn columns(&self) -> &[String] {
+        self.layout.columns.names()
+    }
+
     /// The columns that are not known ones, in order of appearance.
     pub fn attributes(&self) -> &[Attribute] {
         &self.layout.attributes
