@@ -1,7 +1,7 @@
 //! `lookalike search`: the faces of a gallery that are most like each probe.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use lookalike::gallery::Face;
@@ -11,6 +11,7 @@ use lookalike::search::{
 use lookalike::{Embedding, Error, FaceId, Gallery, Matches, Query, SearchError};
 use rayon::prelude::*;
 
+use super::page::Page;
 use super::probe_sets::Fuse;
 use super::probes::{self, Probe, ProbeFile, Seek};
 use super::results::{Format, Printer, Shown};
@@ -501,25 +502,10 @@ pub(crate) fn fill(
     Ok(answer)
 }
 
-/// A contact sheet being written: beside its place first, so that a broken one is never there.
+/// A contact sheet being written.
 pub(crate) struct OpenSheet {
     sheet: Sheet<BufWriter<File>>,
-    path: PathBuf,
-    file: Temporary,
-}
-
-/// A file that is removed again unless it is finished: half a sheet shows faces, too.
-struct Temporary {
-    path: PathBuf,
-    remove: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if self.remove {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
+    page: Page,
 }
 
 impl OpenSheet {
@@ -548,24 +534,9 @@ impl OpenSheet {
             note,
             threshold,
         };
-        // Through a symbolic link, what it leads to is written.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let there = std::fs::metadata(&path).ok();
-        if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
-            return Err(Failure::Usage(format!("{} is a folder, not a file", path.display())));
-        }
-        // A device or a pipe is written to; a file in its place is not what was asked for.
-        let remove = there.is_none_or(|there| there.is_file());
-        let mut temporary = path.as_os_str().to_owned();
-        if remove {
-            temporary.push(".new");
-        }
-        let temporary = PathBuf::from(temporary);
-        let out = create_private(&temporary).map_err(|e| Failure::file("create", &temporary, e))?;
-        let file = Temporary { path: temporary, remove };
-        let sheet = Sheet::begin(BufWriter::new(out), &head)
-            .map_err(|e| Failure::file("write", &file.path, e))?;
-        Ok(Self { sheet, path, file })
+        let (page, out) = Page::create(path)?;
+        let sheet = Sheet::begin(out, &head).map_err(|e| page.failed(e))?;
+        Ok(Self { sheet, page })
     }
 
     pub(crate) fn add(&mut self, answer: Answer) -> Result<(), Failure> {
@@ -593,31 +564,11 @@ impl OpenSheet {
             error: answer.error,
             matches,
         };
-        self.sheet.probe(&probe).map_err(|e| Failure::file("write", &self.file.path, e))
+        self.sheet.probe(&probe).map_err(|e| self.page.failed(e))
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        let Self { sheet, path, mut file } = self;
-        sheet
-            .finish()
-            .and_then(|mut out| out.flush())
-            .map_err(|e| Failure::file("write", &file.path, e))?;
-        if file.remove {
-            std::fs::rename(&file.path, &path).map_err(|e| Failure::file("write", &path, e))?;
-            file.remove = false;
-        }
-        Ok(())
+        let out = self.sheet.finish().map_err(|e| self.page.failed(e))?;
+        self.page.finish(out)
     }
-}
-
-/// A file for its owner alone: a contact sheet shows faces.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

@@ -76,6 +76,12 @@ pub enum EvaluateError {
          query has: find it anew with this query"
     )]
     OtherQuery,
+    /// The probes fall into too many groups.
+    #[error("the probes fall into more than {most} groups: group them by what more have in common")]
+    Groups {
+        /// Groups there may be.
+        most: usize,
+    },
     /// The threads cannot be started.
     #[error("cannot start the threads: {0}")]
     Threads(String),

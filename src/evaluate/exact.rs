@@ -66,8 +66,9 @@ impl Exact {
             for answer in gallery.search_batch(batch, &asked)? {
                 let found = answer?.found;
                 let least = found.last().map_or(f32::INFINITY, |last| last.similarity - TIE);
-                let ids = found.into_iter().map(|face| face.face_id).collect();
-                tops.push(Top { ids, least, most: f32::INFINITY });
+                let (ids, similarities) =
+                    found.into_iter().map(|face| (face.face_id, face.similarity)).unzip();
+                tops.push(Top { ids, similarities, least, most: f32::INFINITY });
             }
             progress.advance(batch.len() as u64);
         }
@@ -124,6 +125,11 @@ impl Exact {
         &self.tops
     }
 
+    /// The filters that the faces have to pass.
+    pub(super) fn filters(&self) -> &[Filter] {
+        &self.limits.filters
+    }
+
     /// Refuses probes and queries that these are not the answers to.
     pub(super) fn check(&self, probes: usize, query: &Query) -> Result<(), EvaluateError> {
         if self.tops.len() != probes {
@@ -145,6 +151,7 @@ fn listed_top(
     wanted: usize,
 ) -> Result<Top, Error> {
     let mut ids = Vec::with_capacity(wanted);
+    let mut similarities = Vec::with_capacity(wanted);
     let mut seen = HashSet::with_capacity(wanted);
     let mut kth = f32::INFINITY;
     for &id in row {
@@ -166,6 +173,7 @@ fn listed_top(
         }
         kth = kth.min(similarity);
         ids.push(id);
+        similarities.push(similarity);
     }
     if ids.len() < wanted {
         let known = ids.len();
@@ -175,5 +183,5 @@ fn listed_top(
     // that is not listed belongs there.
     let rounded = gallery.catalogue().vectors == VectorType::F16;
     let most = if rounded { kth + TIE } else { f32::INFINITY };
-    Ok(Top { ids, least: kth - TIE, most })
+    Ok(Top { ids, similarities, least: kth - TIE, most })
 }

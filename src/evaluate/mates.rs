@@ -1,18 +1,22 @@
 //! Who is whose mate.
 //!
 //! In come the subjects of the probes and their exact top k; out comes, for each probe of somebody
-//! enrolled, which of those faces are mates. A probe whose subject has no face in the gallery is
-//! non-mated, as ISO/IEC 19795-1 has it.
+//! enrolled, which of those faces are mates. A probe whose subject has no face in the gallery, or
+//! none that passes the filters, is non-mated, as ISO/IEC 19795-1 has it.
 
-use super::{EvaluateError, Exact};
+use std::collections::HashMap;
+
+use super::{EvaluateError, Exact, MateFound, Outcome, Tally};
 use crate::gallery::GalleryError;
 use crate::gallery::attributes::column;
+use crate::search::{Stop, select};
 use crate::{Error, FaceId, Gallery};
 
 /// What is known of the people on the probes.
 #[derive(Clone, Debug)]
 pub struct Mates {
     probes: Vec<Option<Mated>>,
+    exhaustive: Vec<Outcome>,
     strangers: usize,
 }
 
@@ -38,19 +42,57 @@ impl Mates {
         if probes != rows {
             return Err(EvaluateError::Rows { probes, rows }.into());
         }
-        let mut mates = Self { probes: Vec::with_capacity(probes), strangers: 0 };
-        for (subject, faces) in subjects.iter().zip(exact.faces()) {
+        let segment = &gallery.0.segment;
+        let passing = match exact.filters() {
+            [] => None,
+            filters => {
+                Some(select(&segment.attributes, segment.faces(), filters, &Stop::default())?)
+            }
+        };
+        let passes = |place| passing.as_ref().is_none_or(|passing| passing.contains(place));
+        let mut people = HashMap::new();
+        let mut mates =
+            Self { probes: Vec::with_capacity(probes), exhaustive: Vec::new(), strangers: 0 };
+        for (number, (subject, top)) in subjects.iter().zip(exact.tops()).enumerate() {
             let mated = match subject {
-                Some(subject) if gallery.places_of_subject(subject)?.is_empty() => {
-                    mates.strangers += 1;
-                    None
+                Some(subject) => {
+                    let places = gallery.places_of_subject(subject)?;
+                    if places.into_iter().any(passes) {
+                        Some(Mated::of(gallery, subject, &top.ids)?)
+                    } else {
+                        mates.strangers += 1;
+                        None
+                    }
                 }
-                Some(subject) => Some(Mated::of(gallery, subject, faces)?),
                 None => None,
             };
+            // The first probe of a person names it.
+            let person =
+                subject.as_ref().map_or(number, |subject| *people.entry(subject).or_insert(number));
+            let place = mated.as_ref().and_then(|mated| {
+                let best = mated.in_top.first()?;
+                top.ids.iter().position(|id| id == best)
+            });
+            let all = |count: usize| Tally { count: count as u64, of: count as u64 };
+            mates.exhaustive.push(Outcome {
+                person,
+                mated: Some(mated.is_some()),
+                best: top.similarities.first().copied(),
+                mate: place.and_then(|place| {
+                    let similarity = *top.similarities.get(place)?;
+                    Some(MateFound { rank: place + 1, similarity })
+                }),
+                recall: all(top.ids.len()),
+                hits: all(mated.as_ref().map_or(0, |mated| mated.in_top.len())),
+            });
             mates.probes.push(mated);
         }
         Ok(mates)
+    }
+
+    /// What an exhaustive search returns for each probe.
+    pub fn exhaustive(&self) -> &[Outcome] {
+        &self.exhaustive
     }
 
     /// Number of mated probes.
@@ -58,7 +100,8 @@ impl Mates {
         self.probes.iter().flatten().count()
     }
 
-    /// Number of probes whose subject is given but not enrolled; they count as non-mated.
+    /// Number of probes whose subject is given but has no face that may be found; they count as
+    /// non-mated.
     pub fn strangers(&self) -> usize {
         self.strangers
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::score::{Tally, returned};
-use super::{EvaluateError, Truth};
+use super::score::returned;
+use super::{EvaluateError, MateFound, Outcome, Tally, Truth};
 use crate::{Embedding, Error, FaceId, Gallery, Matches, Query};
 
 /// Timed runs, where they do not take too long.
@@ -66,6 +66,9 @@ pub struct Measured {
     pub codes_read: f64,
     /// Vectors read and scored, mean a probe.
     pub vectors_read: f64,
+    /// What came back for each probe, in the order of the probes.
+    #[serde(skip)]
+    pub outcomes: Vec<Outcome>,
 }
 
 /// Measures what a query delivers, and how fast, with the k of the truth.
@@ -169,6 +172,9 @@ impl Bench<'_> {
             })?;
         }
         latencies.clear();
+        scores.outcomes.sort_unstable_by_key(|(number, _)| *number);
+        let outcomes: Vec<Outcome> =
+            scores.outcomes.drain(..).map(|(_, outcome)| outcome).collect();
         let mut runs: Vec<[Duration; 2]> = Vec::with_capacity(RUNS);
         while runs.len() < LEAST_RUNS || (runs.len() < RUNS && begun.elapsed() < ENOUGH) {
             let mut run = [Duration::ZERO; 2];
@@ -192,9 +198,9 @@ impl Bench<'_> {
             mated: truth.mates.as_ref().map(|_| mated),
             threads: self.threads,
             runs: runs.len(),
-            recall: scores.recall.share(),
-            hit_rate: scores.hits.share(),
-            rank1: scores.first.share(),
+            recall: sum(&outcomes, |outcome| outcome.recall).share(),
+            hit_rate: sum(&outcomes, |outcome| outcome.hits).share(),
+            rank1: sum(&outcomes, first).share(),
             qps: median_rate(probes, runs.iter().map(|[a, b]| *a + *b)),
             mated_qps: qps_of(0, mated),
             non_mated_qps: qps_of(1, others),
@@ -204,6 +210,7 @@ impl Bench<'_> {
             sketches_read: scores.sketches_read as f64 / probes as f64,
             codes_read: scores.codes_read as f64 / probes as f64,
             vectors_read: scores.vectors_read as f64 / probes as f64,
+            outcomes,
         })
     }
 
@@ -243,9 +250,8 @@ impl Bench<'_> {
 /// What the answers of one pass are worth, and what they took.
 #[derive(Default)]
 struct Scores {
-    recall: Tally,
-    hits: Tally,
-    first: Tally,
+    /// With the numbers of the probes.
+    outcomes: Vec<(usize, Outcome)>,
     hops: u64,
     sketches_read: u64,
     codes_read: u64,
@@ -262,24 +268,53 @@ impl Scores {
     ) -> Result<(), Error> {
         let found: Vec<(FaceId, f32)> =
             matches.iter().map(|face| (face.face_id, face.similarity)).collect();
+        let mut outcome = Outcome {
+            person: number,
+            mated: None,
+            best: found.first().map(|&(_, similarity)| similarity),
+            mate: None,
+            recall: Tally::default(),
+            hits: Tally::default(),
+        };
         if let Some(top) = truth.exact.tops().get(number) {
-            self.recall.add(top.recalled(&found), top.ids.len());
+            outcome.recall.add(top.recalled(&found), top.ids.len());
         }
-        let mates = truth.mates.as_ref().and_then(|mates| mates.probes().get(number));
-        if let Some(Some(mated)) = mates {
-            self.hits.add(returned(&mated.in_top, &found), mated.in_top.len());
-            let first = match found.first() {
-                Some(&(id, _)) => mated.is_mate(gallery, id)?,
-                None => false,
-            };
-            self.first.add(usize::from(first), 1);
+        if let Some(mates) = &truth.mates {
+            let exhaustive = mates.exhaustive().get(number);
+            outcome.person = exhaustive.map_or(number, |exhaustive| exhaustive.person);
+            outcome.mated = Some(false);
+            if let Some(Some(mated)) = mates.probes().get(number) {
+                outcome.mated = Some(true);
+                outcome.hits.add(returned(&mated.in_top, &found), mated.in_top.len());
+                for (place, &(id, similarity)) in found.iter().enumerate() {
+                    if mated.is_mate(gallery, id)? {
+                        outcome.mate = Some(MateFound { rank: place + 1, similarity });
+                        break;
+                    }
+                }
+            }
         }
+        self.outcomes.push((number, outcome));
         self.hops += matches.counters.hops;
         self.sketches_read += matches.counters.sketches_read;
         self.codes_read += matches.counters.codes_read;
         self.vectors_read += matches.counters.vectors_read;
         Ok(())
     }
+}
+
+fn sum(outcomes: &[Outcome], of: impl Fn(&Outcome) -> Tally) -> Tally {
+    outcomes.iter().map(of).fold(Tally::default(), |sum, one| Tally {
+        count: sum.count + one.count,
+        of: sum.of + one.of,
+    })
+}
+
+/// Whether the first face returned for a mated probe is a mate.
+fn first(outcome: &Outcome) -> Tally {
+    let first = outcome.mate.is_some_and(|mate| mate.rank == 1);
+    let mated = outcome.mated == Some(true);
+    Tally { count: u64::from(mated && first), of: u64::from(mated) }
 }
 
 /// The median of the rates at which `probes` were answered in these times.

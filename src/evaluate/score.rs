@@ -11,6 +11,8 @@ use crate::FaceId;
 pub(super) struct Top {
     /// The faces, most similar first.
     pub(super) ids: Vec<FaceId>,
+    /// The similarity of each.
+    pub(super) similarities: Vec<f32>,
     /// The similarity from which a face counts, listed or not.
     pub(super) least: f32,
     /// The similarity up to which one that is not listed counts.
@@ -34,31 +36,13 @@ pub(super) fn returned(wanted: &[FaceId], found: &[(FaceId, f32)]) -> usize {
     wanted.iter().filter(|&&wanted| found.iter().any(|&(id, _)| id == wanted)).count()
 }
 
-/// Counts over all probes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    right: usize,
-    of: usize,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, right: usize, of: usize) {
-        self.right += right;
-        self.of += of;
-    }
-
-    /// The share that is right; `None` where there is nothing to be right about.
-    pub(super) fn share(self) -> Option<f64> {
-        (self.of > 0).then(|| self.right as f64 / self.of as f64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn top(ids: &[u64], least: f32, most: f32) -> Top {
-        Top { ids: ids.iter().copied().map(FaceId).collect(), least, most }
+        let ids: Vec<FaceId> = ids.iter().copied().map(FaceId).collect();
+        Top { similarities: vec![1.0; ids.len()], ids, least, most }
     }
 
     fn found(faces: &[(u64, f32)]) -> Vec<(FaceId, f32)> {
@@ -91,16 +75,5 @@ mod tests {
         let top = top(&[1, 2], 0.5 - 1e-6, 0.5 + 1e-6);
         assert_eq!(top.recalled(&found(&[(1, 0.9), (7, 0.51)])), 1);
         assert_eq!(top.recalled(&found(&[(1, 0.9), (7, 0.5)])), 2);
-    }
-
-    #[test]
-    fn shares_are_of_all_together() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.share(), None);
-        tally.add(0, 0);
-        assert_eq!(tally.share(), None);
-        tally.add(1, 1);
-        tally.add(1, 3);
-        assert_eq!(tally.share(), Some(0.5));
     }
 }

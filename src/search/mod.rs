@@ -45,6 +45,7 @@ pub(crate) mod walk;
 #[cfg(feature = "build")]
 pub(crate) use coded::Coded;
 pub use explain::{Explanation, Reason};
+pub(crate) use filter::select;
 pub use filter::{Filter, FilterError};
 pub use fuse::Fusion;
 pub use promise::{Ladder, Promise, RangeLadder, Reads, Rung};
@@ -56,7 +57,6 @@ pub(crate) use scratch::ScratchPool;
 pub(crate) use selection::Selection;
 pub(crate) use selection::SelectionCache;
 pub(crate) use similarity::Exact;
-#[cfg(feature = "build")]
 pub(crate) use stop::Stop;
 
 pub use plan::FEW;

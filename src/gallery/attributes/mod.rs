@@ -4,7 +4,11 @@
 //! other columns, typed. Rows come in batches of [`BATCH_ROWS`] (the last one shorter), so that a
 //! place's batch is found by division; a reader decodes only the batches it needs.
 
+use std::fmt;
+
 use arrow_schema::{DataType, Field, Schema};
+
+use super::date;
 
 mod read;
 #[cfg(feature = "build")]
@@ -96,16 +100,16 @@ pub enum Value {
     Text(String),
 }
 
-/// Its value as a manifest would have it; empty where it is not known.
-impl std::fmt::Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// As in a manifest: dates as `YYYY-MM-DD`, nothing for what is not known.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => Ok(()),
             Self::Bool(value) => value.fmt(f),
             Self::Int(value) => value.fmt(f),
             Self::Float(value) => value.fmt(f),
-            Self::Date(days) => crate::gallery::date::write((*days).into()).fmt(f),
-            Self::Text(text) => text.fmt(f),
+            Self::Date(days) => f.pad(&date::write((*days).into())),
+            Self::Text(text) => f.pad(text),
         }
     }
 }
