@@ -30,8 +30,8 @@ use rayon::prelude::*;
 
 mod common;
 use common::{
-    Clock, Data, cache, commit, listed, mates_in_top, median, print_machine, processor, setting,
-    subjects,
+    Clock, Data, cache, commit, listed, mates_in_top, median, print_machine, processor,
+    processor_seconds, setting, subjects,
 };
 
 const K: usize = 10;
@@ -108,16 +108,15 @@ fn measure(
     rounds: usize,
 ) -> Built {
     let _ = fs::remove_dir_all(place);
-    let clock = Clock::default();
+    let clock = Clock::of_processor();
     Build::new(place, data.folder.join("embeddings.npy"))
         .manifest(data.folder.join("manifest.csv"))
         .run(&clock, &Cancel::new())
         .expect("a gallery");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
     let steps = clock.steps();
     let seconds = |names: &[&str]| -> f64 {
         let of = steps.iter().filter(|(name, _)| names.contains(&name.as_str()));
-        of.map(|(_, seconds)| seconds * cores).sum()
+        of.map(|(_, seconds)| seconds).sum()
     };
     let gallery = Gallery::open_resident(place).expect("the gallery");
     let bench = Bench::new(&gallery, data);
@@ -257,17 +256,6 @@ impl<'a> Bench<'a> {
     fn search(&self, probe: &Embedding, query: &Query) -> Matches<'a> {
         self.gallery.search(probe, query).expect("an answer")
     }
-}
-
-/// Seconds that all threads of this process have spent on a processor: other work on the machine
-/// counts for less than it does on a wall clock.
-fn processor_seconds() -> f64 {
-    let threads = fs::read_dir("/proc/self/task").expect("threads");
-    let nanoseconds = threads.filter_map(|thread| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    });
-    nanoseconds.sum::<f64>() / 1e9
 }
 
 /// From one setting to another, a step at a time.

@@ -52,8 +52,8 @@ pub struct Ladder {
 pub struct RangeLadder {
     /// The threshold.
     pub at_least: f32,
-    /// Mates at or above it of all probes together; of a probe with more than a thousand mates, a
-    /// thousand count.
+    /// Mates at or above it of all probes together; of a probe with many, about thirty
+    /// are looked at.
     pub mates: u64,
     /// The plans, as in a [`Ladder`].
     pub rungs: Vec<Rung>,

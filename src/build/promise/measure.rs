@@ -45,8 +45,9 @@ const KEEP_MANY: (usize, usize) = (4, 64);
 
 /// Where every face at or above a threshold is asked for: beams, and confidences of scans.
 const RANGE_BEAMS: [usize; 6] = [16, 32, 64, 128, 256, 512];
-const RANGE_CONFIDENCES: [f32; 6] = [0.0, 0.5, 1.0, 2.0, 3.0, 4.0];
-const RANGE_SHARED: f32 = 1.0;
+/// With less of it, whose mates are barely above the threshold misses more than others do, and
+/// hardly any time is won.
+const RANGE_CONFIDENCES: [f32; 3] = [2.0, 3.0, 4.0];
 
 /// Measures plans and collects what they deliver.
 pub(in super::super) struct Measuring<'a> {
@@ -258,7 +259,7 @@ fn kinds_of_range(gallery: &Gallery) -> Vec<Vec<Plan>> {
     let scan = |share, confidence| Plan::Scan { share, keep, confidence };
     let mut kinds = vec![RANGE_CONFIDENCES.map(|confidence| scan(1.0, confidence)).to_vec()];
     if gallery.catalogue().cells.count >= LEAST_CELLS {
-        kinds.push(SHARES.map(|share| scan(share, RANGE_SHARED)).to_vec());
+        kinds.push(SHARES.map(|share| scan(share, RANGE_CONFIDENCES[0])).to_vec());
     }
     if gallery.0.segment.graph.is_some() {
         kinds.push(RANGE_BEAMS.map(|beam| Plan::Walk { beam }).to_vec());

@@ -30,8 +30,9 @@ const HIDDEN: u64 = 10;
 const PAIRS: usize = 2000;
 /// Fewer pairs say too little of what mates look like.
 const LEAST_PAIRS: usize = 30;
-/// Mates of a probe that are looked at where every face above a threshold is asked for, about.
-const MATES: usize = 1000;
+/// Mates of a probe that are looked at where every face above a threshold is asked for, about: with
+/// more, the few people with thousands of photos would speak for all.
+const MATES: usize = 30;
 /// The parts of the mates that are less alike than each of the thresholds that this is measured at.
 const RANGES: [f32; 3] = [0.05, 0.25, 0.5];
 /// Probes answered exactly at a time.
