@@ -133,6 +133,21 @@ fn synthetic_people_are_found() {
 }
 
 #[test]
+fn bursts_of_one_person_are_one_person() {
+    // Each photo has more of its own burst beside it than are kept of its nearest.
+    let mut random = Random(5);
+    let person = random.vector(DIMS);
+    let bursts = [random.near(&person, 0.7), random.near(&person, 0.7)];
+    let rows: Vec<Vec<f32>> = (0..80).map(|at| random.near(&bursts[at % 2], 0.02)).collect();
+    let lines: String = (0..80).map(|row| format!("{row}\n")).collect();
+    let (_place, gallery) = built(&rows, &format!("number\n{lines}"));
+    let split: Vec<Vec<u64>> = (0..2).map(|burst| (burst..80).step_by(2).collect()).collect();
+    let alike = mean(&gallery, &split[0], &split[1]);
+    let people = people(&gallery, &Clustering::new(alike - 0.05));
+    assert!(people.values().all(|&person| person == 0), "{alike} {people:?}");
+}
+
+#[test]
 fn clusters_are_a_manifest_that_a_build_takes() {
     let place = Place::new();
     let build = |to: &str, manifest: &std::path::Path| {
@@ -305,6 +320,8 @@ fn faces_that_are_not_the_same_are_read_by_key_or_id() {
         ("a,9\n", "\"9\""),
         ("9,10\n", "\"9\""),
         ("a,0\n", "twice"),
+        // No names of columns: a key that was mistyped must not be passed over.
+        ("aa,bb\n", "\"aa\""),
     ] {
         let error = read(text).unwrap_err();
         assert!(matches!(error, Error::Cluster(ClusterError::NotSame { .. })), "{text}: {error}");

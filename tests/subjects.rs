@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use common::{Place, Random, embedding, lookalike, run};
-use lookalike::search::SubjectScore;
+use lookalike::search::{Basis, Reason, SubjectScore};
 use lookalike::{Builder, Embedding, Error, FaceId, Gallery, Match, Query, SearchError};
 use proptest::prelude::*;
 
@@ -161,6 +161,14 @@ proptest! {
                 (probe, found)
             }
         };
+        // What is complete misses nothing, so there is another reason for every face left out.
+        let all: Vec<FaceId> = (0..rows.len() as u64).step_by(23).map(FaceId).collect();
+        for told in gallery.explain(&probe, &asked.query(), &found, &all).unwrap() {
+            let returned = found.iter().any(|face| face.face_id == told.face_id);
+            prop_assert_eq!(returned, matches!(told.reason, Reason::Returned { .. }));
+            prop_assert!(told.reason != Reason::Missed, "{}", told);
+        }
+        prop_assert_eq!(found.basis, Basis::Complete);
         let expected = known.answer(&probe, &asked);
         let wanted = match (asked.k, asked.least) {
             (Some(k), _) => k,

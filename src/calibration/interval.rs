@@ -1,6 +1,7 @@
 //! How sure an expected rate is.
 
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use rand_distr::Binomial;
 
 use super::tail::Tail;
 use super::{Calibration, at_size, sorted};
@@ -12,8 +13,10 @@ const LEFT_OUT: usize = SAMPLES / 40;
 
 impl Calibration {
     /// The 95 % interval of the false-positive identification rate at a threshold, in a gallery of
-    /// this many faces: groups of probes are drawn again (bootstrap; Efron 1979). Equal calibrations
-    /// have equal intervals. `None` where the probes are too few to say.
+    /// this many faces, as it is observed with as many fresh probes as it was calibrated with: groups
+    /// of probes are drawn again (bootstrap; Efron 1979), and the searches answered with somebody are
+    /// drawn at the rate that follows. Equal calibrations have equal intervals. `None` where the
+    /// probes are too few to say.
     pub fn interval(&self, similarity: f32, faces: u64) -> Option<(f64, f64)> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
         let mut rates = Vec::with_capacity(SAMPLES);
@@ -22,7 +25,8 @@ impl Calibration {
             let drawn = (0..groups).map(|_| &self.strangers[random.random_range(0..groups)]);
             let values = sorted(drawn.flatten());
             let share = Tail::fit(&values)?.share(similarity.into());
-            rates.push(at_size(share, self.faces, faces)?);
+            let observed = Binomial::new(self.probes() as u64, at_size(share, self.faces, faces)?);
+            rates.push(random.sample(observed.ok()?) as f64 / self.probes() as f64);
         }
         rates.sort_unstable_by(f64::total_cmp);
         Some((*rates.get(LEFT_OUT)?, *rates.get(SAMPLES - 1 - LEFT_OUT)?))

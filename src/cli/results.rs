@@ -58,12 +58,13 @@ struct JsonAnswer<'a> {
     explain: Option<JsonExplain>,
 }
 
-/// What the answer is worth: `hit_rate` where it was planned for one.
+/// What the answer is worth: where it is not complete the hit rate that it was planned for, null
+/// where that was not measured.
 #[derive(Serialize)]
 struct JsonAbout {
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hit_rate: Option<f64>,
+    hit_rate: Option<Option<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
     faces: u64,
@@ -276,8 +277,9 @@ impl JsonAbout {
     fn of(about: &About) -> Self {
         let About { basis, threshold, faces } = *about;
         let hit_rate = match basis {
-            Basis::Planned { hit_rate } => Some(hit_rate),
-            _ => None,
+            Basis::Complete => None,
+            Basis::Planned { hit_rate } => Some(Some(hit_rate)),
+            _ => Some(None),
         };
         Self { faces, threshold, complete: basis == Basis::Complete, hit_rate }
     }

@@ -211,6 +211,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let gallery = open(&args.gallery, args.resident)?;
     let threshold =
         LeastSimilarity::of(args.min_similarity, args.fpir, &gallery, !args.filters.is_empty())?;
+    let threshold = about_sets(args, threshold)?;
     let query = query(args, &threshold)?;
     refuse_two_stdin(&[args.probes.as_deref(), args.probe_manifest.as_deref()])?;
     let mut probes: Box<dyn Iterator<Item = Probe>> = if let Some(path) = &args.probes {
@@ -259,12 +260,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut read = Ok(());
     let mut next =
         if threshold.similarity.is_some() && top(args, &threshold).is_none() { 8 } else { BATCH };
+    let mut longest = 1;
     loop {
         let batch: Vec<Probe> = probes.by_ref().take(next).collect();
         if batch.is_empty() || (read.is_err() && sheet.is_none()) {
             break;
         }
-        let mut longest = 1;
         for (probe, matches) in pool.install(|| answer(&gallery, &query, args.fuse, batch))? {
             let why = explain(&gallery, &query, &probe, &matches, &to_explain)?;
             let answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
@@ -281,7 +282,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 sheet.add(answer)?;
             }
         }
-        next = (MATCHES_HELD / longest).clamp(1, BATCH);
+        // The next answers may be longer than any so far.
+        next = (MATCHES_HELD / longest).clamp(1, BATCH.min(2 * next));
     }
     if let Some(sheet) = sheet {
         sheet.finish()?;
@@ -293,6 +295,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Said);
     }
     printed
+}
+
+/// A rate of the calibration is that of one probe and of faces: says so where others are compared.
+fn about_sets(args: &Args, mut threshold: LeastSimilarity) -> Result<LeastSimilarity, Failure> {
+    let several = args.probe_set.is_some() && args.fuse != Fuse::Mean;
+    if several && args.fpir.is_some() {
+        return Err(Failure::Usage(
+            "--fpir is the rate of one probe, and with --fuse best or reciprocal-rank each of a set \
+             may find a stranger: give --min-similarity"
+                .to_owned(),
+        ));
+    }
+    if !threshold.meaning.is_empty() {
+        threshold.meaning += if several { ", for one probe" } else { "" };
+        threshold.meaning += if args.subject_score == Score::Template { ", of faces" } else { "" };
+    }
+    Ok(threshold)
 }
 
 /// Faces to return at most: with a threshold of the user's and no number, all there are.
@@ -451,16 +470,13 @@ fn explain(
     faces: &[FaceId],
 ) -> Result<Vec<Explanation>, Failure> {
     let (Ok(matches), false) = (matches, faces.is_empty()) else { return Ok(Vec::new()) };
-    // The face that is searched for is never an answer.
-    let others: Vec<FaceId> =
-        faces.iter().copied().filter(|face| Some(face.0) != probe.face_id()).collect();
     let embedding = match &probe.seek {
         Seek::Vector(vector) => vector.clone(),
         Seek::Face(id) => gallery.embedding(*id)?,
         // A set has no one similarity with a face; the command line refuses it.
         Seek::Nothing(_) | Seek::Set(_) => return Ok(Vec::new()),
     };
-    Ok(gallery.explain(&embedding, query, matches, &others)?)
+    Ok(gallery.explain(&embedding, query, matches, faces)?)
 }
 
 /// Fetches what is known of the faces found for one probe.

@@ -2,8 +2,7 @@
 //!
 //! Two faces of one image are two people, unless they are one face that was enrolled twice: their
 //! boxes overlap by half of what they cover together or more (the usual measure of detectors;
-//! Everingham et al. 2010), or neither has a box and their embeddings are equal. Of a face with a box
-//! and one without nothing is said. Faces are of one image if its bytes are the same, or, where they
+//! Everingham et al. 2010), or one of them has no box and their embeddings are equal. Faces are of one image if its bytes are the same, or, where they
 //! could not be read, its path. What a user marked as not the same comes before all of this.
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,18 +52,15 @@ pub(super) fn find(
         next += 1;
     }
     for image in images(gallery, cancel)? {
-        for boxed in [true, false] {
-            let seen: Vec<&Seen> =
-                image.iter().filter(|face| face.bounds.is_some() == boxed).collect();
-            let faces = faces_of_image(gallery, &seen, &apart.marks);
-            if faces.len() > 1 {
-                for &slot in faces.iter().flatten() {
-                    apart.marks.entry(slot).or_default().push(next);
-                }
-                next += 1;
+        let seen: Vec<&Seen> = image.iter().collect();
+        let faces = faces_of_image(gallery, &seen, &apart.marks);
+        if faces.len() > 1 {
+            for &slot in faces.iter().flatten() {
+                apart.marks.entry(slot).or_default().push(next);
             }
-            apart.bound.extend(faces.into_iter().filter(|face| face.len() > 1));
+            next += 1;
         }
+        apart.bound.extend(faces.into_iter().filter(|face| face.len() > 1));
     }
     Ok(apart)
 }
@@ -132,8 +128,7 @@ fn faces_of_image(
 fn is_one_face(gallery: &Gallery, one: &Seen, other: &Seen) -> bool {
     match (one.bounds, other.bounds) {
         (Some(one), Some(other)) => overlap(one, other) >= ONE_FACE,
-        (None, None) => gallery.0.segment.vector(one.slot) == gallery.0.segment.vector(other.slot),
-        _ => false,
+        _ => gallery.0.segment.vector(one.slot) == gallery.0.segment.vector(other.slot),
     }
 }
 

@@ -5,7 +5,7 @@
 //! same; a face that was enrolled twice from one image is.
 //!
 //! ```text
-//! pairs      all pairs at or above S; of each face the nearest
+//! pairs      all pairs at or above S; of each face the nearest, and some drawn at random
 //!    | apart     who must not, and who must, be one person
 //!    | linkage   the two clusters most alike become one, until none are alike enough
 //!    v
@@ -14,8 +14,9 @@
 //!
 //! The method is average linkage (UPGMA; Sokal & Michener 1958): two clusters are as alike as their
 //! faces on average, those below S included. One stranger who looks like somebody does not chain two
-//! people together, as it would in connected components. A mean of S takes one pair of S, so looking
-//! at clusters that a pair joins loses nothing.
+//! people together, as it would in connected components. A mean of S takes one pair of S, so only
+//! clusters that a pair joins need be looked at; of a face's pairs the nearest and some drawn at random
+//! stand for all.
 
 use std::path::Path;
 

@@ -1,18 +1,28 @@
-//! Of each face the nearest others, out of a stream of pairs.
+//! Of each face the nearest others, and a few drawn at random, out of a stream of pairs.
+//!
+//! Photos of one person that were taken together are each other's nearest; those drawn at random join
+//! such bursts, of whatever size, where they are alike.
 
-/// Others a face keeps: 256 bytes. Clusters of more faces hold together by their means.
-const KEPT: usize = 32;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Nearest others a face keeps.
+const NEAREST: usize = 24;
+/// Others drawn at random that it keeps beside them.
+const DRAWN: usize = 8;
+/// All of them: 256 bytes. Clusters of more faces hold together by their means.
+const KEPT: usize = NEAREST + DRAWN;
 
 /// The nearest others of each face, by slot.
 pub(super) struct Nearest {
-    /// `KEPT` places a face.
+    /// `KEPT` places a face: the nearest, then those drawn.
     places: Vec<(u32, f32)>,
-    counts: Vec<u8>,
+    /// How many there are of either.
+    counts: Vec<[u8; 2]>,
 }
 
 impl Nearest {
     pub(super) fn new(faces: usize) -> Self {
-        Self { places: vec![(0, 0.0); faces * KEPT], counts: vec![0; faces] }
+        Self { places: vec![(0, 0.0); faces * KEPT], counts: vec![[0; 2]; faces] }
     }
 
     /// Takes a pair: each keeps the other if it is among the nearest.
@@ -24,30 +34,26 @@ impl Nearest {
     }
 
     fn keep(&mut self, face: u32, other: u32, similarity: f32) {
-        let face = face as usize;
-        let Some(count) = self.counts.get_mut(face) else { return };
-        let Some(kept) = self.places.get_mut(face * KEPT..(face + 1) * KEPT) else { return };
-        if let Some(free) = kept.get_mut(usize::from(*count)) {
-            *free = (other, similarity);
-            *count += 1;
-            return;
-        }
+        let own = face as usize;
+        let Some(counts) = self.counts.get_mut(own) else { return };
+        let Some(kept) = self.places.get_mut(own * KEPT..(own + 1) * KEPT) else { return };
+        let (nearest, drawn) = kept.split_at_mut(NEAREST);
+        let new = (other, similarity);
         // Of equals the first stays, so that the order of pairs settles who.
-        if let Some(last) = kept.iter_mut().min_by(|a, b| a.1.total_cmp(&b.1))
-            && similarity > last.1
-        {
-            *last = (other, similarity);
-        }
+        put(nearest, &mut counts[0], new, |(_, similarity)| *similarity);
+        put(drawn, &mut counts[1], new, |(other, _)| lot(face, *other));
     }
 
     /// Each face's list of those it keeps or is kept by, in order of slot.
     pub(super) fn into_lists(self) -> Vec<Vec<(u32, f32)>> {
         let faces = self.counts.len();
         let mut lists = vec![Vec::new(); faces];
-        for (face, (&count, kept)) in
+        for (face, (&[nearest, drawn], kept)) in
             (0_u32..).zip(self.counts.iter().zip(self.places.chunks(KEPT)))
         {
-            for &(other, similarity) in &kept[..usize::from(count)] {
+            let (nearest, drawn) = (usize::from(nearest), usize::from(drawn));
+            let those = kept.iter().take(nearest).chain(kept.iter().skip(NEAREST).take(drawn));
+            for &(other, similarity) in those {
                 let (own, others) = (face as usize, other as usize);
                 if others < faces {
                     lists[own].push((other, similarity));
@@ -62,6 +68,30 @@ impl Nearest {
         }
         lists
     }
+}
+
+/// Puts `new` into a list of which the first `count` are in use, if it is worth more than the least
+/// of them or there is room.
+fn put(
+    list: &mut [(u32, f32)],
+    count: &mut u8,
+    new: (u32, f32),
+    worth: impl Fn(&(u32, f32)) -> f32,
+) {
+    if let Some(free) = list.get_mut(usize::from(*count)) {
+        *free = new;
+        *count += 1;
+    } else if let Some(last) = list.iter_mut().min_by(|a, b| worth(a).total_cmp(&worth(b)))
+        && worth(&new) > worth(last)
+    {
+        *last = new;
+    }
+}
+
+/// What a pair draws: the same for both faces, whatever the order of pairs.
+fn lot(one: u32, other: u32) -> f32 {
+    let pair = u64::from(one.min(other)) << 32 | u64::from(one.max(other));
+    (xxh3_64(&pair.to_le_bytes()) >> 40) as f32
 }
 
 #[cfg(test)]

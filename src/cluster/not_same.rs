@@ -6,10 +6,13 @@ use super::ClusterError;
 use crate::gallery::GalleryError;
 use crate::{Error, FaceId, Gallery};
 
+/// Names of the two columns.
+const NAMES: [[&str; 2]; 2] = [["face_id_1", "face_id_2"], ["key_1", "key_2"]];
+
 /// Reads pairs of faces that are not of one person: CSV, of which the first two columns of each line
-/// name a face each, by its key or, where no face has that key, by its face id. A first line that
-/// names no face is taken for names of columns, so that a part of what `pairs` wrote can be given as
-/// it is.
+/// name a face each, by its key or, where no face has that key, by its face id. A first line may
+/// have the names that `pairs` gives these columns, so that a part of what it wrote can be given as it
+/// is.
 ///
 /// # Errors
 /// When the file cannot be read, or a line does not name two faces of the gallery.
@@ -29,7 +32,7 @@ pub fn read_not_same(gallery: &Gallery, path: &Path) -> Result<Vec<(FaceId, Face
                 return Err(fault(format!("line {line} names face {one} twice")).into());
             }
             (Some(one), Some(other)) => pairs.push((one, other)),
-            (None, None) if number == 0 && [one, other].iter().all(|n| !is_number(n)) => {}
+            (None, None) if number == 0 && NAMES.contains(&[one.trim(), other.trim()]) => {}
             (found, _) => {
                 let missing = if found.is_none() { one } else { other };
                 let reason =
@@ -39,10 +42,6 @@ pub fn read_not_same(gallery: &Gallery, path: &Path) -> Result<Vec<(FaceId, Face
         }
     }
     Ok(pairs)
-}
-
-fn is_number(text: &str) -> bool {
-    text.trim().parse::<u64>().is_ok()
 }
 
 /// The face that a text names.

@@ -41,7 +41,8 @@ pub(super) fn interval(counted: Tally, mut shares: Vec<f64>, people: usize) -> (
     let at = |place: usize| shares.get(place).copied();
     let low = at(left_out).unwrap_or(0.0);
     let high = at((shares.len().max(1) - 1).saturating_sub(left_out)).unwrap_or(1.0);
-    let unseen = at_most(people);
+    // The same for an interval that leaves out as much at either end.
+    let unseen = (-(0.025_f64).ln() / people.max(1) as f64).min(1.0);
     match counted {
         Tally { count: 0, .. } => (low, high.max(unseen)),
         Tally { count, of } if count == of => (low.min(1.0 - unseen), high),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum PairsError {
     /// The cancel flag was raised.
-    #[error("interrupted: not all pairs were found")]
+    #[error("interrupted before all pairs of faces were looked at")]
     Cancelled,
     /// The same; what was found is kept.
     #[error(

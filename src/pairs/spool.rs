@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Pair, PairsError, Reach};
-use crate::gallery::write::write_atomically;
 use crate::{Error, Gallery};
 
 /// Bytes of a record: two places and the similarity's bits.
@@ -68,8 +67,13 @@ impl Spool {
         let mut reader = BufReader::new(&file);
         let read = reader.by_ref().take(MOST_JSON).read_until(b'\n', &mut line);
         read.map_err(|e| PairsError::io("read", path, e))?;
+        if line.last() != Some(&b'\n') && line.len() < MOST_JSON as usize {
+            // It ended while it was begun.
+            fs::remove_file(path).map_err(|e| PairsError::io("remove", path, e))?;
+            return Ok(None);
+        }
         let begun: Begun = serde_json::from_slice(&line).map_err(|_| other())?;
-        if begun.pairs_of != *job || line.last() != Some(&b'\n') {
+        if begun.pairs_of != *job {
             return Err(other());
         }
         let start = line.len() as u64;
@@ -102,10 +106,29 @@ impl Spool {
         let json = serde_json::to_vec(&begun);
         let mut line = json.map_err(|e| PairsError::io("write", path, e.into()))?;
         line.push(b'\n');
-        write_atomically(path, &line)?;
-        let spool = Self::resume(path, job)?;
-        let gone = || PairsError::io("open", path, io::ErrorKind::NotFound.into());
-        Ok(spool.ok_or_else(gone)?)
+        // Whoever began the same meanwhile keeps it.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(PairsError::Locked { partial: path.to_owned() }.into());
+            }
+            Err(error) => return Err(PairsError::io("create", path, error).into()),
+        };
+        lock(&file, path)?;
+        let written = file.write_all(&line).and_then(|()| file.sync_all());
+        written.map_err(|e| PairsError::io("write", path, e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::with_capacity(1 << 18, file),
+            start: line.len() as u64,
+            kept: Instant::now(),
+            reach,
+            next: 0,
+        })
     }
 
     /// Takes pairs of the unit at hand.
@@ -148,7 +171,7 @@ impl Spool {
     ) -> Result<(), E> {
         self.keep().map_err(Error::from)?;
         let failed = |e| Error::from(PairsError::io("read", &self.path, e));
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(&self.path).map_err(failed)?);
+        let mut reader = BufReader::with_capacity(1 << 18, self.file.get_ref());
         reader.seek(SeekFrom::Start(self.start)).map_err(failed)?;
         let mut unit = 0;
         while unit < self.next {

@@ -265,6 +265,19 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// That a file can be put there, before any work is done for it.
+pub(crate) fn check_place(path: &Path) -> Result<(), PairsError> {
+    if path.is_dir() {
+        return Err(PairsError::io("write", path, io::ErrorKind::IsADirectory.into()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(PairsError::io("write into", folder, io::ErrorKind::NotFound.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file whole: `write` fills a temporary one beside it, which then takes its place. Only
 /// its owner may read it.
 pub(crate) fn write_whole<T>(
@@ -307,6 +320,7 @@ impl Pairs {
         cancel: &Cancel,
     ) -> Result<(Found, [u64; 4]), Error> {
         self.check()?;
+        check_place(out)?;
         let partial = beside(out, ".partial");
         let catalogue = serde_json::to_vec(gallery.catalogue())
             .map_err(|e| PairsError::io("read", gallery.path(), e.into()))?;

@@ -80,8 +80,9 @@ impl<'g> Subjects<'g, '_> {
                 best.drop_worse();
                 let found = self.with_faces(&best, &mut counters)?;
                 counters.elapsed = elapsed + begun.elapsed();
-                let (basis, threshold) = (Basis::Complete, self.request.query.at_least);
-                Ok(Matches { found, basis, threshold, faces: self.gallery.len(), counters })
+                let (basis, faces) = (Basis::Complete, self.gallery.len());
+                let (threshold, without) = (self.request.query.at_least, self.request.without);
+                Ok(Matches { found, basis, threshold, faces, without, counters })
             })
             .collect()
     }

@@ -1,9 +1,13 @@
 //! Why a face is, or is not, in an answer.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::filter::{self, Filter};
+use super::query::{Basis, Match};
+use super::subjects::Subjects;
 use super::{Matches, Query, SubjectScore};
+use crate::gallery::attributes::column;
 use crate::{Embedding, Error, FaceId, Gallery};
 
 /// What became of a face in a search.
@@ -24,9 +28,11 @@ pub struct Explanation {
 pub enum Reason {
     /// It was returned.
     Returned {
-        /// In which place, from 1.
+        /// Its rank, or that of its subject, from 1.
         rank: usize,
     },
+    /// It is the face that was searched for, which is never an answer.
+    SearchedFor,
     /// A filter does not hold for it.
     Filtered {
         /// The first of the filters that does not.
@@ -62,7 +68,8 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Returned { rank } => write!(f, "returned in place {rank}"),
+            Self::Returned { rank } => write!(f, "returned, rank {rank}"),
+            Self::SearchedFor => write!(f, "left out, as it is the one searched for"),
             Self::Filtered { filter } => write!(f, "left out, as it does not hold that {filter}"),
             Self::BelowThreshold { threshold } => {
                 write!(f, "left out, as it is below the threshold {threshold}")
@@ -113,26 +120,36 @@ impl Gallery {
         answer: &Matches<'_>,
         faces: &[FaceId],
     ) -> Result<Vec<Explanation>, Error> {
+        let request = self.request(query, answer.without)?;
         let segment = &self.0.segment;
-        let mut failed: Vec<Option<&Filter>> = vec![None; faces.len()];
-        for filter in &query.filters {
-            let one = std::slice::from_ref(filter);
-            let passing = filter::select(&segment.attributes, segment.faces(), one, &query.stop)?;
-            for (&face_id, failed) in faces.iter().zip(&mut failed) {
-                if !passing.contains(segment.place(self.slot(face_id)?)) {
-                    failed.get_or_insert(filter);
+        let subject = |place| segment.attributes.text(column::SUBJECT, place);
+        // The subjects that others stand for, each with its best face.
+        let mut represented: HashMap<&str, FaceId> = HashMap::new();
+        if query.by_subject {
+            for found in answer {
+                if let Some(subject) = subject(found.place())? {
+                    represented.entry(subject).or_insert(found.face_id);
                 }
             }
         }
-        let explained = faces.iter().zip(failed).map(|(&face_id, failed)| {
+        let explained = faces.iter().map(|&face_id| {
+            let place = self.place(face_id)?;
             let similarity = self.similarity(probe, face_id)?;
-            let decisive = match (query.score, self.face(face_id)?.subject) {
-                (SubjectScore::Template, Some(subject)) => {
-                    self.similarity_with_template(probe, &subject)?
-                }
-                _ => similarity,
+            let subject = subject(place)?;
+            let seen = Seen {
+                slot: segment.slot(place),
+                place,
+                similarity,
+                represented: subject.and_then(|subject| represented.get(subject)).copied(),
+                template: match (query.score, subject) {
+                    (SubjectScore::Template, Some(subject)) => {
+                        let subjects = Subjects::new(self, &request)?;
+                        Some(subjects.similarity_with(probe.values(), subject)?)
+                    }
+                    _ => None,
+                },
             };
-            let reason = self.reason(face_id, decisive, query, answer, failed)?;
+            let reason = self.reason(face_id, &seen, query, answer)?;
             Ok(Explanation { face_id, similarity, reason })
         });
         explained.collect()
@@ -141,34 +158,48 @@ impl Gallery {
     fn reason(
         &self,
         face_id: FaceId,
-        similarity: f32,
+        seen: &Seen,
         query: &Query,
         answer: &Matches<'_>,
-        failed: Option<&Filter>,
     ) -> Result<Reason, Error> {
-        if let Some(at) = answer.iter().position(|found| found.face_id == face_id) {
+        let holds = |group: &[Match<'_>]| group.iter().any(|found| found.face_id == face_id);
+        if let Some(at) = answer.groups().position(holds) {
             return Ok(Reason::Returned { rank: at + 1 });
         }
-        if let Some(filter) = failed {
-            return Ok(Reason::Filtered { filter: filter.clone() });
+        if answer.without == Some(seen.slot) {
+            return Ok(Reason::SearchedFor);
         }
-        if query.by_subject
-            && let Some(subject) = self.face(face_id)?.subject
-        {
-            for found in answer {
-                if found.face()?.subject.as_ref() == Some(&subject) {
-                    return Ok(Reason::Represented { by: found.face_id });
-                }
+        for filter in &query.filters {
+            if !filter::passes(&self.0.segment.attributes, seen.place, filter)? {
+                return Ok(Reason::Filtered { filter: filter.clone() });
             }
         }
-        if let Some(threshold) = query.at_least.filter(|&threshold| similarity < threshold) {
+        let decisive = seen.template.unwrap_or(seen.similarity);
+        if let Some(threshold) = query.at_least.filter(|&threshold| decisive < threshold) {
             return Ok(Reason::BelowThreshold { threshold });
         }
+        if let Some(by) = seen.represented {
+            return Ok(Reason::Represented { by });
+        }
         let last = answer.groups().last().and_then(|group| group.first());
+        let last = last.map(|last| last.subject_similarity.unwrap_or(last.similarity));
         let full = answer.groups().count() == query.wanted();
-        Ok(match last.map(|last| last.subject_similarity.unwrap_or(last.similarity)) {
-            Some(last) if full && last >= similarity => Reason::LessSimilar { last },
+        Ok(match last {
+            Some(last) if full && (last >= decisive || answer.basis == Basis::Complete) => {
+                Reason::LessSimilar { last }
+            }
             _ => Reason::Missed,
         })
     }
+}
+
+/// A face that is asked about.
+struct Seen {
+    slot: u32,
+    place: u32,
+    similarity: f32,
+    /// Who stands for its subject in the answer.
+    represented: Option<FaceId>,
+    /// The similarity of its subject's template, where those are compared.
+    template: Option<f32>,
 }

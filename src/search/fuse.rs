@@ -145,7 +145,10 @@ impl Gallery {
         }
         let mut answers = answers.into_iter();
         let mut answer = answers.next().ok_or(SearchError::NoProbe)?;
-        answers.for_each(|other| answer.counters.add(&other.counters));
+        answers.for_each(|other| {
+            answer.counters.add(&other.counters);
+            answer.basis = answer.basis.worse(other.basis);
+        });
         sort(&mut fused);
         fused.truncate(query.wanted());
         let mut shown = Vec::with_capacity(fused.len());

@@ -177,11 +177,21 @@ impl Promise {
     }
 
     /// The cheapest plan that keeps a hit rate where every face at or above a threshold is asked
-    /// for: of those measured at the next lower threshold, where mates are less alike. `None` where
-    /// none does, or the threshold is below all that were measured.
+    /// for: at the next lower threshold that was measured, where mates are less alike, and at the
+    /// next higher one, where more of them are barely above it. `None` where none does, or the
+    /// threshold is below all that were measured.
     pub fn range(&self, at_least: f32, hit_rate: f64, filtered: bool) -> Option<&Rung> {
-        let ladder = self.ranges.iter().rev().find(|ladder| ladder.at_least <= at_least)?;
-        cheapest(&ladder.rungs, hit_rate, filtered)
+        let above = self.ranges.partition_point(|ladder| ladder.at_least <= at_least);
+        let around = self.ranges.get(above.checked_sub(1)?..self.ranges.len().min(above + 1))?;
+        let kept_by = |plan: Plan, ladder: &RangeLadder| {
+            let mut rungs = ladder.rungs.iter();
+            rungs.any(|rung| rung.at_least >= hit_rate && plan.finds_as_much_as(rung.plan))
+        };
+        let rungs = around.iter().flat_map(|ladder| &ladder.rungs);
+        rungs
+            .filter(|rung| !filtered || rung.plan.is_whole_scan())
+            .filter(|rung| around.iter().all(|ladder| kept_by(rung.plan, ladder)))
+            .min_by(|a, b| a.microseconds().total_cmp(&b.microseconds()))
     }
 
     /// What is proven of the plan that keeps the highest hit rate where `k` faces are asked for.

@@ -70,8 +70,9 @@ impl Query {
     /// was built and measured, and every face scored where none did.
     ///
     /// Measured is up to the 100 nearest faces. Up to 100 subjects take the plan for 100 faces, as
-    /// often as they need; more faces, and all above a threshold, a scan that allows for four standard
-    /// deviations of error.
+    /// often as they need; more faces a scan that allows for four standard deviations of error. All
+    /// faces above a threshold were measured at several: the rate is of the mates among them, of
+    /// other faces above it fewer may be found.
     #[must_use]
     pub fn hit_rate(mut self, rate: f64) -> Self {
         self.hit_rate = Some(rate);
@@ -218,6 +219,19 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// Whether it looks wherever the other does, and rules out no more.
+    pub(crate) fn finds_as_much_as(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Walk { beam }, Self::Walk { beam: other }) => beam >= other,
+            (
+                Self::Scan { share, keep, confidence },
+                Self::Scan { share: other, keep: kept, confidence: sure },
+            ) => share >= other && keep >= kept && confidence >= sure,
+            (Self::Exhaustive, _) => true,
+            _ => self == other,
+        }
+    }
+
     /// Whether it is a scan of all faces.
     pub fn is_whole_scan(self) -> bool {
         matches!(self, Self::Scan { share, .. } if share >= 1.0)
@@ -352,6 +366,20 @@ pub enum Basis {
     Unmeasured,
 }
 
+impl Basis {
+    /// What an answer is worth that rests on two.
+    pub(super) fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unmeasured, _) | (_, Self::Unmeasured) => Self::Unmeasured,
+            (Self::Planned { hit_rate }, Self::Planned { hit_rate: other }) => {
+                Self::Planned { hit_rate: hit_rate.min(other) }
+            }
+            (Self::Complete, other) => other,
+            (planned, Self::Complete) => planned,
+        }
+    }
+}
+
 /// The answer to a probe: the faces found, most alike first, ties in order of face id. Of an answer of
 /// subjects, the best subject's faces come first; see [`groups`](Self::groups).
 #[derive(Clone, Debug)]
@@ -365,6 +393,8 @@ pub struct Matches<'g> {
     pub threshold: Option<f32>,
     /// Number of faces in the gallery.
     pub faces: u64,
+    /// The slot of the face that was searched for, where it is one of the gallery.
+    pub(super) without: Option<u32>,
     /// What the search did.
     pub counters: Counters,
 }

@@ -134,7 +134,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters: Counters,
     ) -> Matches<'g> {
         let threshold = self.request.query.at_least;
-        Matches { found, basis, threshold, faces: self.faces as u64, counters }
+        let without = self.request.without;
+        Matches { found, basis, threshold, faces: self.faces as u64, without, counters }
     }
 
     fn walk(

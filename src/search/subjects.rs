@@ -319,9 +319,7 @@ impl<'g, 'q> Subjects<'g, 'q> {
         let request = Request { query: &query, selection, ..self.request.clone() };
         let matches = Searcher::new(self.gallery, &request)?.search(probe)?;
         answer.counters.add(&matches.counters);
-        if matches.basis != Basis::Complete {
-            answer.basis = matches.basis;
-        }
+        answer.basis = answer.basis.worse(matches.basis);
         Ok(matches.found)
     }
 
@@ -359,6 +357,15 @@ impl<'g, 'q> Subjects<'g, 'q> {
             group.slots.extend(group.faces.iter().map(Match::slot));
         }
         Ok(())
+    }
+
+    /// A probe's similarity with the template of a subject: of those of its faces that may be answers.
+    pub(super) fn similarity_with(&self, probe: &[f32], subject: &str) -> Result<f32, SearchError> {
+        let segment = &self.gallery.0.segment;
+        let places = self.gallery.places_of_subject(subject)?.into_iter();
+        let slots = places.map(|place| segment.slot(place));
+        let slots: Vec<u32> = slots.filter(|&slot| self.may_be_answer(slot)).collect();
+        Ok(template::similarity(probe, Fuser::default().fuse(segment, &slots)?))
     }
 
     /// Scores subjects by their templates: each with that similarity, which reaches the threshold, and

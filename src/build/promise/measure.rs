@@ -45,9 +45,9 @@ const KEEP_MANY: (usize, usize) = (4, 64);
 
 /// Where every face at or above a threshold is asked for: beams, and confidences of scans.
 const RANGE_BEAMS: [usize; 6] = [16, 32, 64, 128, 256, 512];
-/// With less of it, whose mates are barely above the threshold misses more than others do, and
-/// hardly any time is won.
-const RANGE_CONFIDENCES: [f32; 3] = [2.0, 3.0, 4.0];
+/// With less of it, mates barely above the threshold are missed more often than others, of whom
+/// there are the more the higher it is; and hardly any time is won.
+const RANGE_CONFIDENCES: [f32; 3] = [2.5, 3.0, 4.0];
 
 /// Measures plans and collects what they deliver.
 pub(in super::super) struct Measuring<'a> {

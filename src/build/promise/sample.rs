@@ -34,7 +34,7 @@ const LEAST_PAIRS: usize = 30;
 /// more, the few people with thousands of photos would speak for all.
 const MATES: usize = 30;
 /// The parts of the mates that are less alike than each of the thresholds that this is measured at.
-const RANGES: [f32; 3] = [0.05, 0.25, 0.5];
+const RANGES: [f32; 5] = [0.05, 0.25, 0.5, 0.75, 0.9];
 /// Probes answered exactly at a time.
 const BATCH: usize = 64;
 /// What the centred cosine of mates is taken for where no subject has two faces: its quantiles, in

@@ -38,6 +38,18 @@ pub(crate) fn select(
     Ok(selection)
 }
 
+/// Whether a face passes a filter.
+pub(crate) fn passes(
+    file: &AttributeFile,
+    place: u32,
+    filter: &Filter,
+) -> Result<bool, SearchError> {
+    let bound = bind(&filter.0, file.attributes())?;
+    let (batch, row) = file.locate(place)?;
+    let there = row < batch.num_rows();
+    Ok(there && passing(&bound, &batch.slice(row, 1)).value(0))
+}
+
 /// The rows of a batch that pass.
 pub(super) fn passing(filter: &Bound, batch: &RecordBatch) -> BooleanBuffer {
     truth(filter, batch).holds

@@ -28,7 +28,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use evaluate::select;
+pub(crate) use evaluate::{passes, select};
 
 /// A condition on what is known of each face, or several joined by `and`, `or` and `not`.
 ///
