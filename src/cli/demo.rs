@@ -8,9 +8,10 @@ use std::time::Instant;
 use include_dir::{Dir, include_dir};
 use lookalike::{Build, Gallery, Query};
 
+use super::answers::Answer;
 use super::bars::Bars;
+use super::open_sheet::OpenSheet;
 use super::probes::{Probe, ProbeFile, Seek};
-use super::search::{Answer, OpenSheet};
 use super::{Failure, cancel_on_interrupt};
 
 static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/sample");
@@ -205,5 +206,5 @@ fn search(gallery: &Gallery, probes: ProbeFile, sheet: &mut OpenSheet) -> Result
 }
 
 fn answer(probe: Probe, matches: &lookalike::Matches<'_>) -> Result<Answer, Failure> {
-    super::search::fill(probe, Ok(matches.clone()), true)
+    super::answers::fill(probe, Ok(matches.clone()), true)
 }

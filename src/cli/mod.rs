@@ -11,12 +11,14 @@ use clap::{Parser, Subcommand};
 use lookalike::gallery::GalleryError;
 use lookalike::{BuildError, Cancel, Error, Filter, FilterError, Gallery};
 
+mod answers;
 mod bars;
 mod build;
 mod calibrate;
 mod cluster;
 mod demo;
 mod evaluate;
+mod open_sheet;
 mod page;
 mod pairs;
 mod plan;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use lookalike::search::{Basis, Explanation, Reason};
 use serde::Serialize;
 
-use super::search::{About, Answer, Found};
+use super::answers::{About, Answer, Found};
 use super::{grouped, plain};
 
 /// How to print answers.

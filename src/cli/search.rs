@@ -1,21 +1,16 @@
 //! `lookalike search`: the faces of a gallery that are most like each probe.
 
-use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use lookalike::gallery::Face;
-use lookalike::search::{
-    Basis, Counters, DEFAULT_HIT_RATE, DEFAULT_TOP, Explanation, FEW, Plan, SubjectScore,
-};
-use lookalike::{Embedding, Error, FaceId, Gallery, Matches, Query, SearchError};
-use rayon::prelude::*;
+use lookalike::search::{Basis, DEFAULT_HIT_RATE, DEFAULT_TOP, FEW, Plan, SubjectScore};
+use lookalike::{FaceId, Gallery, Query, SearchError};
 
-use super::page::Page;
+use super::answers::{Answer, answer, explain, fill};
+use super::open_sheet::OpenSheet;
 use super::probe_sets::Fuse;
-use super::probes::{self, Probe, ProbeFile, Seek};
+use super::probes::{self, Probe, ProbeFile};
 use super::results::{Format, Printer, Shown};
-use super::sheet::{Sheet, SheetHead, SheetMatch, SheetProbe};
 use super::threshold::LeastSimilarity;
 use super::{
     Failure, cancel_on_interrupt, grouped, open, parse_filter, parse_model, parse_positive,
@@ -156,45 +151,6 @@ fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> 
          scored",
         best.at_least
     ))
-}
-
-/// What came of a probe.
-pub(crate) struct Answer {
-    pub(crate) probe: Probe,
-    pub(crate) found: Vec<Found>,
-    pub(crate) thumbnails: Vec<Option<Vec<u8>>>,
-    pub(crate) error: Option<String>,
-    pub(crate) counters: Option<Counters>,
-    pub(crate) about: Option<About>,
-    pub(crate) why: Vec<Explanation>,
-}
-
-/// What an answer says of itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct About {
-    pub(crate) basis: Basis,
-    pub(crate) threshold: Option<f32>,
-    pub(crate) faces: u64,
-}
-
-/// A face found for a probe.
-pub(crate) struct Found {
-    pub(crate) face: Face,
-    pub(crate) similarity: f32,
-    /// Its rank, or that of its subject; from 1.
-    pub(crate) rank: usize,
-    /// How alike its subject's template is, where those are compared.
-    pub(crate) subject_similarity: Option<f32>,
-}
-
-impl Probe {
-    /// The face searched for, where it is one of the gallery.
-    pub(crate) fn face_id(&self) -> Option<u64> {
-        match self.seek {
-            Seek::Face(id) => Some(id.0),
-            _ => None,
-        }
-    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -408,183 +364,5 @@ fn head(args: &Args, gallery: &Gallery, threshold: &LeastSimilarity, basis: Basi
         (Some(threshold), Some(k)) => {
             format!("at most {k} {what} at similarity >= {threshold} ({faces}{meaning})")
         }
-    }
-}
-
-/// What was found for a probe, or why nothing could be.
-type Answered<'g> = (Probe, Result<Matches<'g>, String>);
-
-/// Searches for a batch of probes.
-fn answer<'g>(
-    gallery: &'g Gallery,
-    query: &Query,
-    fuse: Fuse,
-    probes: Vec<Probe>,
-) -> Result<Vec<Answered<'g>>, Failure> {
-    let vectors: Vec<Embedding> = probes
-        .iter()
-        .filter_map(|probe| match &probe.seek {
-            Seek::Vector(vector) => Some(vector.clone()),
-            _ => None,
-        })
-        .collect();
-    let mut found = gallery.search_batch(&vectors, query)?.into_iter();
-    let search = |probe: &Probe| match &probe.seek {
-        Seek::Set(probes) => Some(gallery.search_set(probes, query, fuse.into())),
-        _ => None,
-    };
-    let fused: Vec<_> = probes.par_iter().filter_map(search).collect();
-    let mut fused = fused.into_iter();
-    probes
-        .into_iter()
-        .map(|probe| {
-            let matches = match &probe.seek {
-                Seek::Vector(_) => match found.next() {
-                    Some(Ok(matches)) => Ok(matches),
-                    // Ctrl-C is not the fault of a probe.
-                    Some(Err(error @ SearchError::Cancelled)) => return Err(error.into()),
-                    Some(Err(error)) => Err(error.to_string()),
-                    None => Err("it was not searched for".to_owned()),
-                },
-                Seek::Set(_) => match fused.next() {
-                    Some(Err(error @ Error::Search(SearchError::Cancelled))) => {
-                        return Err(error.into());
-                    }
-                    Some(found) => found.map_err(|error| error.to_string()),
-                    None => Err("it was not searched for".to_owned()),
-                },
-                Seek::Face(id) => Ok(gallery.search_face(*id, query)?),
-                Seek::Nothing(reason) => Err(reason.clone()),
-            };
-            Ok((probe, matches))
-        })
-        .collect()
-}
-
-/// Why the faces that were asked about are, or are not, in an answer.
-fn explain(
-    gallery: &Gallery,
-    query: &Query,
-    probe: &Probe,
-    matches: &Result<Matches<'_>, String>,
-    faces: &[FaceId],
-) -> Result<Vec<Explanation>, Failure> {
-    let (Ok(matches), false) = (matches, faces.is_empty()) else { return Ok(Vec::new()) };
-    let embedding = match &probe.seek {
-        Seek::Vector(vector) => vector.clone(),
-        Seek::Face(id) => gallery.embedding(*id)?,
-        // A set has no one similarity with a face; the command line refuses it.
-        Seek::Nothing(_) | Seek::Set(_) => return Ok(Vec::new()),
-    };
-    Ok(gallery.explain(&embedding, query, matches, faces)?)
-}
-
-/// Fetches what is known of the faces found for one probe.
-pub(crate) fn fill(
-    probe: Probe,
-    matches: Result<Matches<'_>, String>,
-    with_pictures: bool,
-) -> Result<Answer, Failure> {
-    let mut answer = Answer {
-        probe,
-        found: Vec::new(),
-        thumbnails: Vec::new(),
-        error: None,
-        counters: None,
-        about: None,
-        why: Vec::new(),
-    };
-    match matches {
-        Ok(matches) => {
-            let Matches { basis, threshold, faces, counters, .. } = matches;
-            answer.counters = Some(counters);
-            answer.about = Some(About { basis, threshold, faces });
-            for (group, rank) in matches.groups().zip(1..) {
-                for found in group {
-                    answer.found.push(Found {
-                        face: found.face()?,
-                        similarity: found.similarity,
-                        rank,
-                        subject_similarity: found.subject_similarity,
-                    });
-                    if with_pictures {
-                        answer.thumbnails.push(found.thumbnail()?.map(<[u8]>::to_vec));
-                    }
-                }
-            }
-        }
-        Err(reason) => answer.error = Some(reason),
-    }
-    Ok(answer)
-}
-
-/// A contact sheet being written.
-pub(crate) struct OpenSheet {
-    sheet: Sheet<BufWriter<File>>,
-    page: Page,
-}
-
-impl OpenSheet {
-    fn begin(
-        path: &Path,
-        head: &str,
-        gallery: &Gallery,
-        threshold: &LeastSimilarity,
-    ) -> Result<Self, Failure> {
-        let note = Some(head.to_owned());
-        Self::create(path, "Contact sheet", gallery, threshold.similarity, note)
-    }
-
-    pub(crate) fn create(
-        path: &Path,
-        title: &str,
-        gallery: &Gallery,
-        threshold: Option<f32>,
-        note: Option<String>,
-    ) -> Result<Self, Failure> {
-        let name = gallery.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let head = SheetHead {
-            title: title.to_owned(),
-            gallery: name,
-            faces: gallery.len(),
-            note,
-            threshold,
-        };
-        let (page, out) = Page::create(path)?;
-        let sheet = Sheet::begin(out, &head).map_err(|e| page.failed(e))?;
-        Ok(Self { sheet, page })
-    }
-
-    pub(crate) fn add(&mut self, answer: Answer) -> Result<(), Failure> {
-        let matches = answer
-            .found
-            .into_iter()
-            .zip(answer.thumbnails)
-            .map(|(Found { face, similarity, rank, subject_similarity }, thumbnail)| SheetMatch {
-                rank,
-                face_id: face.face_id.0,
-                similarity,
-                subject_similarity,
-                subject: face.subject,
-                source: face.source,
-                image: (!face.image.is_empty()).then_some(face.image),
-                thumbnail,
-            })
-            .collect();
-        let probe = SheetProbe {
-            name: answer.probe.name,
-            caption: answer.probe.caption,
-            thumbnail: answer.probe.thumbnail.as_deref(),
-            more_thumbnails: &answer.probe.more_thumbnails,
-            fused: answer.probe.rows.len(),
-            error: answer.error,
-            matches,
-        };
-        self.sheet.probe(&probe).map_err(|e| self.page.failed(e))
-    }
-
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        let out = self.sheet.finish().map_err(|e| self.page.failed(e))?;
-        self.page.finish(out)
     }
 }

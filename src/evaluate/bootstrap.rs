@@ -50,12 +50,6 @@ pub(super) fn interval(counted: Tally, mut shares: Vec<f64>, people: usize) -> (
     }
 }
 
-/// The rule of three: what never happened to this many people happens, with a probability of 95 %,
-/// to no larger part of them.
-pub(super) fn at_most(people: usize) -> f64 {
-    (THREE / people.max(1) as f64).min(1.0)
-}
-
 /// People it takes to say something about a rate.
 pub(super) fn people_for(rate: f64) -> usize {
     (THREE / rate - 1e-9).ceil() as usize
