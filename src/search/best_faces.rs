@@ -5,7 +5,7 @@
 
 use super::SearchError;
 use super::coded::Coded;
-use super::query::{Counters, Match};
+use super::matches::{Counters, Match};
 use super::rerank::{Reranked, rerank};
 use super::scratch::{Candidate, Scratch};
 use super::searcher::Asked;

@@ -7,7 +7,8 @@
 use std::time::Instant;
 
 use super::SearchError;
-use super::query::{Basis, Counters, Matches, Plan};
+use super::matches::{Basis, Counters, Matches};
+use super::query::Plan;
 use super::scratch::Candidate;
 use super::similarity::Exact;
 use super::subjects::{Group, Subjects, flattened};

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::SearchError;
 use super::exact::{Keep, score_all};
+use super::matches::{Basis, Counters, Matches};
 use super::plan::WIDEN;
-use super::query::{Basis, Counters, Matches, Plan};
+use super::query::Plan;
 use super::scratch::Candidate;
 use super::searcher::{Searcher, all_failed};
 use super::similarity::Exact;

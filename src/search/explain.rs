@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::filter::{self, Filter};
-use super::query::{Basis, Match};
+use super::matches::{Basis, Match};
 use super::subjects::Subjects;
 use super::{Matches, Query, SubjectScore};
 use crate::gallery::attributes::column;

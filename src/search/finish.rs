@@ -1,7 +1,7 @@
 //! From candidates by exact similarity to an answer: thresholds, ties.
 
 use super::SearchError;
-use super::query::Match;
+use super::matches::Match;
 use super::scratch::Candidate;
 use super::searcher::Searcher;
 

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::query::{Match, Matches, Query};
+use super::matches::{Match, Matches};
+use super::query::Query;
 use super::scratch::Candidate;
 use super::similarity::Exact;
 use super::subjects::{Group, Subjects, by_similarity, flattened};

@@ -5,8 +5,9 @@
 //! gallery was built. Where a plan leaves the question open (a threshold below all it found), it is
 //! widened, and every face scored once that costs no more.
 
+use super::matches::Basis;
 use super::promise::PROMISED;
-use super::query::{Basis, DEFAULT_HIT_RATE, Plan};
+use super::query::{DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "build")]
-use super::query::Counters;
+use super::matches::Counters;
 use super::query::Plan;
 
 /// The numbers of faces asked for that hit rates are measured at; another takes the next of them.

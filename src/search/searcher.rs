@@ -4,7 +4,8 @@ use std::ops;
 use std::time::Instant;
 
 use super::coded::Coded;
-use super::query::{Basis, Counters, Match, Matches, Plan, Request};
+use super::matches::{Basis, Counters, Match, Matches};
+use super::query::{Plan, Request};
 use super::range::{Range, grow};
 use super::rerank::{Reranked, rerank};
 use super::scan::{Sieve, Sift, Sifted, scan};

@@ -15,8 +15,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::matches::{Basis, Match, Matches};
 use super::promise::PROMISED;
-use super::query::{Basis, Match, Matches, Plan, Query, Request};
+use super::query::{Plan, Query, Request};
 use super::searcher::Searcher;
 use super::selection::Selection;
 use super::template::{self, Fuser};

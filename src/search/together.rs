@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::SearchError;
 use super::coded::Coded;
-use super::query::{Counters, Matches, Plan};
+use super::matches::{Counters, Matches};
+use super::query::Plan;
 use super::rerank::Reranked;
 use super::scan::{Sift, scan};
 use super::searcher::{Asked, Searcher, all_failed};
