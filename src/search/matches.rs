@@ -74,7 +74,7 @@ pub struct Match<'g> {
     /// Cosine of the angle between the probe and the face, in \[-1, 1\]; higher is more alike.
     pub similarity: f32,
     /// Cosine of the angle between the probe and the template of the face's subject, where subjects
-    /// are scored by it: see [`SubjectScore::Template`].
+    /// are scored by it: see [`SubjectScore::Template`](super::SubjectScore::Template).
     pub subject_similarity: Option<f32>,
 }
 
