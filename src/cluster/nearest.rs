@@ -118,6 +118,8 @@ mod tests {
         }
         let lists = crowd.into_lists();
         let others: Vec<u32> = lists[40].iter().map(|(other, _)| *other).collect();
-        assert_eq!(others, (24..=56).filter(|&other| other != 40).collect::<Vec<_>>());
+        // The nearest, and some from further away.
+        assert!((28..=52).all(|other| other == 40 || others.contains(&other)), "{others:?}");
+        assert!(others.iter().any(|other| !(24..=56).contains(other)), "{others:?}");
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn drawn(number: usize, kinds: &[usize]) -> Vec<u64> {
 }
 
 /// The 95 % interval of a share: what the middle of the samples gave (percentile method). Where
-/// nothing was counted, or all, no sample differs; there the rule of three, for an interval of two
-/// ends, says how far off that may be. One person alone says nothing.
+/// nothing was counted, or all, no sample differs; there the rule of three over the people says how
+/// far off that may be. One person alone says nothing.
 pub(super) fn interval(counted: Tally, mut shares: Vec<f64>, people: usize) -> (f64, f64) {
     if people < 2 {
         return (0.0, 1.0);
@@ -41,12 +41,18 @@ pub(super) fn interval(counted: Tally, mut shares: Vec<f64>, people: usize) -> (
     let at = |place: usize| shares.get(place).copied();
     let low = at(left_out).unwrap_or(0.0);
     let high = at((shares.len().max(1) - 1).saturating_sub(left_out)).unwrap_or(1.0);
-    let unseen = (-(0.025_f64).ln() / people.max(1) as f64).min(1.0);
+    let unseen = at_most(people);
     match counted {
         Tally { count: 0, .. } => (low, high.max(unseen)),
         Tally { count, of } if count == of => (low.min(1.0 - unseen), high),
         _ => (low, high),
     }
+}
+
+/// The rule of three: what never happened to this many people happens, with a probability of 95 %,
+/// to no larger part of them.
+pub(super) fn at_most(people: usize) -> f64 {
+    (THREE / people.max(1) as f64).min(1.0)
 }
 
 /// People it takes to say something about a rate.

@@ -25,8 +25,8 @@
 //! Where they show fewer people than 3 / FPIR, there is none.
 //!
 //! Intervals are of 95 %, by the bootstrap: people are drawn again, with all their probes, and the
-//! threshold of an FPIR is found anew in each sample. Where nothing was counted, or all, the other
-//! end is -ln 0.025 / people away: the rule of three, for an interval of two ends.
+//! threshold of an FPIR is found anew in each sample. Where nothing was counted, or all, the rule of
+//! three over the people is the other end.
 
 use std::fmt;
 

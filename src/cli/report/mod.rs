@@ -163,7 +163,7 @@ fn terms(k: usize) -> Markup {
             dd {
                 "95 %, by the bootstrap: people are drawn again with all their probes, 1,000 times, "
                 "and the threshold of an FPIR is found anew each time. Where nothing was counted, or "
-                "all, the other end is 3.7 / people away: the rule of three, for two ends."
+                "all, the rule of three over the people is the other end."
             }
         }
         p.soft {
