@@ -171,9 +171,7 @@ impl Searcher<'_, '_> {
             usize::MAX => usize::MAX,
             _ => self.keep(keep),
         };
-        // Where all matches are asked for, the confidence is about the threshold, and was measured so.
-        let is_range = self.wanted == usize::MAX;
-        let sure = if is_range { confidence } else { confidence.max(LEAST_SURE) };
+        let sure = confidence.max(LEAST_SURE);
         Sieve { keep, at_least, confidence, sure }
     }
 
