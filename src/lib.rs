@@ -70,6 +70,8 @@ pub mod graph;
 pub mod ingest;
 pub mod kernels;
 #[cfg(feature = "build")]
+mod lock;
+#[cfg(feature = "build")]
 pub mod pairs;
 mod progress;
 pub mod search;

@@ -4,7 +4,7 @@
 //! build of the same from the same goes on after them; any other begins anew. One process at a
 //! time: the folder is locked while a build is at work, until after it stands in its place.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -18,6 +18,7 @@ use crate::Progress;
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
 use crate::gallery::{GraphInfo, catalogue};
+use crate::lock::Lock;
 use crate::search::Promise;
 
 const STATE: &str = "build.json";
@@ -182,17 +183,6 @@ fn make_private(folder: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// A lock on an open folder.
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing is not enough: a process that another thread is just starting holds a copy of the
-        // descriptor for a moment, and the lock with it. What cannot be unlocked is closed next.
-        let _ = self.0.unlock();
-    }
-}
-
 /// Locks the folder itself, so that the lock goes with it when it is published.
 fn lock(folder: &Path) -> Result<Option<Lock>, BuildError> {
     let locked = || BuildError::Locked { path: folder.to_owned() };
@@ -202,12 +192,9 @@ fn lock(folder: &Path) -> Result<Option<Lock>, BuildError> {
         // Where folders cannot be opened or have no locks, nobody is kept out.
         Err(_) => return Ok(None),
     };
-    if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-        return Err(locked());
-    }
-    let lock = Lock(lock);
+    let lock = Lock::of(lock).ok_or_else(locked)?;
     // Whoever had the lock until now may have published the folder.
-    if is_at(&lock.0, folder) { Ok(Some(lock)) } else { Err(locked()) }
+    if is_at(lock.file(), folder) { Ok(Some(lock)) } else { Err(locked()) }
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@
 //! records of 12 bytes in chunks, each with its unit and a checksum. A search that goes on cuts off
 //! what follows the last chunk of a finished unit, and begins with the unit after it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Pair, PairsError, Reach};
+use crate::lock::Lock;
 use crate::{Error, Gallery};
 
 /// Bytes of a record: two places and the similarity's bits.
@@ -45,6 +46,7 @@ struct Begun {
 pub(super) struct Spool {
     path: PathBuf,
     file: BufWriter<File>,
+    _lock: Lock,
     /// Where the chunks begin.
     start: u64,
     kept: Instant,
@@ -62,7 +64,7 @@ impl Spool {
             Err(error) => return Err(PairsError::io("open", path, error)),
         };
         let other = || PairsError::OtherPartial { partial: path.to_owned() };
-        lock(&file, path)?;
+        let lock = lock(&file, path)?;
         let mut line = Vec::new();
         let mut reader = BufReader::new(&file);
         let read = reader.by_ref().take(MOST_JSON).read_until(b'\n', &mut line);
@@ -89,6 +91,7 @@ impl Spool {
         let mut spool = Self {
             path: path.to_owned(),
             file: BufWriter::with_capacity(1 << 18, file),
+            _lock: lock,
             start,
             kept: Instant::now(),
             reach: begun.reach,
@@ -118,12 +121,13 @@ impl Spool {
             }
             Err(error) => return Err(PairsError::io("create", path, error).into()),
         };
-        lock(&file, path)?;
+        let lock = lock(&file, path)?;
         let written = file.write_all(&line).and_then(|()| file.sync_all());
         written.map_err(|e| PairsError::io("write", path, e))?;
         Ok(Self {
             path: path.to_owned(),
             file: BufWriter::with_capacity(1 << 18, file),
+            _lock: lock,
             start: line.len() as u64,
             kept: Instant::now(),
             reach,
@@ -240,10 +244,7 @@ impl Chunk {
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), PairsError> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(PairsError::Locked { partial: path.to_owned() }),
-        // Where the system has no locks, whoever runs two at once must know.
-        _ => Ok(()),
-    }
+fn lock(file: &File, path: &Path) -> Result<Lock, PairsError> {
+    let file = file.try_clone().map_err(|e| PairsError::io("lock", path, e))?;
+    Lock::of(file).ok_or_else(|| PairsError::Locked { partial: path.to_owned() })
 }
