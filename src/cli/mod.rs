@@ -16,6 +16,7 @@ mod bars;
 mod build;
 mod calibrate;
 mod cluster;
+mod column;
 mod demo;
 mod evaluate;
 mod open_sheet;

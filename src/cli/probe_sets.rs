@@ -7,10 +7,8 @@
 
 use std::collections::HashMap;
 
-use lookalike::ingest::{Line, Manifest};
 use lookalike::search::Fusion;
 
-use super::Failure;
 use super::probes::{Probe, ProbeFile, Seek};
 
 /// How the probes of a set become one answer.
@@ -32,51 +30,6 @@ impl From<Fuse> for Fusion {
             Fuse::Best => Self::Best,
             Fuse::ReciprocalRank => Self::ReciprocalRank,
         }
-    }
-}
-
-/// A column of a manifest.
-pub(super) struct Column(Known);
-
-enum Known {
-    Image,
-    Subject,
-    Source,
-    Key,
-    Attribute(usize),
-}
-
-impl Column {
-    pub(super) fn find(manifest: &Manifest, name: &str) -> Result<Self, Failure> {
-        let is_there = manifest.columns().iter().any(|column| column == name);
-        let known = match name {
-            "image" => Some(Known::Image),
-            "subject" => Some(Known::Subject),
-            "source" => Some(Known::Source),
-            "key" => Some(Known::Key),
-            _ => {
-                manifest.attributes().iter().position(|one| one.name == name).map(Known::Attribute)
-            }
-        };
-        known.filter(|_| is_there).map(Self).ok_or_else(|| {
-            Failure::Usage(format!(
-                "{} has no column {name:?} that can make sets; its columns are {}",
-                manifest.path().display(),
-                manifest.columns().join(", ")
-            ))
-        })
-    }
-
-    /// What a line says; `None` where it says nothing.
-    pub(super) fn of(&self, line: &Line) -> Option<String> {
-        let text = match self.0 {
-            Known::Image => line.image.clone(),
-            Known::Subject => line.subject.clone(),
-            Known::Source => line.source.clone(),
-            Known::Key => line.key.clone(),
-            Known::Attribute(at) => line.attributes.get(at).map(ToString::to_string),
-        };
-        text.filter(|text| !text.trim().is_empty())
     }
 }
 

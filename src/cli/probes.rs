@@ -8,7 +8,8 @@ use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::{BuildError, Embedding, FaceId, Gallery};
 
 use super::Failure;
-use super::probe_sets::{Column, ProbeSets};
+use super::column::Column;
+use super::probe_sets::ProbeSets;
 
 /// One thing to search for.
 #[derive(Default)]
@@ -93,7 +94,7 @@ impl ProbeFile {
     pub(crate) fn into_sets(mut self, column: &str) -> Result<ProbeSets, Failure> {
         let mut probes = HashMap::new();
         if let Some(manifest) = &self.manifest {
-            let column = Column::find(manifest, column)?;
+            let column = Column::find(manifest, "--probe-set", column)?;
             for line in manifest.iter()?.flatten() {
                 if let Some(set) = column.of(&line) {
                     *probes.entry(set).or_default() += 1;

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use lookalike::evaluate::{EvaluateError, Exact, MOST_GROUPS, Mates, Truth};
-use lookalike::gallery::Value;
-use lookalike::ingest::{IdTable, Line, Manifest};
+use lookalike::ingest::{IdTable, Manifest};
 use lookalike::{Embedding, Gallery, Query};
 
 use super::Args;
 use crate::cli::bars::Bars;
+use crate::cli::column::Column;
 use crate::cli::{Failure, grouped};
 
 /// What the files told.
@@ -132,14 +132,14 @@ fn read_subjects(
     if manifest.has_row() {
         return Err(fault("its lines go by the order of the probes: leave out `row`".to_owned()));
     }
-    let column = by.map(|by| Column::of(&manifest, by)).transpose()?;
+    let column = by.map(|by| Column::find(&manifest, "--by", by)).transpose()?;
     agree(path, manifest.lines())?;
     let mut different = HashSet::new();
     let mut told = Told { subjects: Vec::new(), groups: column.map(|_| Vec::new()) };
     for line in manifest.iter()? {
         let line = line.map_err(|e| fault(e.to_string()))?;
         if let (Some(groups), Some(column)) = (&mut told.groups, column) {
-            let value = column.value(&line);
+            let value = column.of(&line);
             different.insert(value.clone());
             if different.len() > MOST_GROUPS {
                 return Err(EvaluateError::Groups { most: MOST_GROUPS }.into());
@@ -149,50 +149,4 @@ fn read_subjects(
         told.subjects.push(line.subject);
     }
     Ok(told)
-}
-
-/// A column to group probes by.
-#[derive(Clone, Copy)]
-enum Column {
-    Image,
-    Subject,
-    Source,
-    Key,
-    /// This attribute.
-    Attribute(usize),
-}
-
-impl Column {
-    fn of(manifest: &Manifest, name: &str) -> Result<Self, Failure> {
-        let known = match name {
-            "image" => Some(Self::Image),
-            "subject" => Some(Self::Subject),
-            "source" => Some(Self::Source),
-            "key" => Some(Self::Key),
-            _ => None,
-        };
-        let there = manifest.columns().iter().any(|column| column == name);
-        let attribute = || manifest.attributes().iter().position(|found| found.name == name);
-        known.filter(|_| there).or_else(|| attribute().map(Self::Attribute)).ok_or_else(|| {
-            Failure::Usage(format!(
-                "--by {name}: {} has no such column that probes can be grouped by; it has {}. What \
-                 is known of the probes stands there, not in the gallery",
-                manifest.path().display(),
-                manifest.columns().join(", ")
-            ))
-        })
-    }
-
-    fn value(self, line: &Line) -> Option<String> {
-        match self {
-            Self::Image => line.image.clone(),
-            Self::Subject => line.subject.clone(),
-            Self::Source => line.source.clone(),
-            Self::Key => line.key.clone(),
-            Self::Attribute(at) => {
-                let value = line.attributes.get(at).filter(|value| **value != Value::Null);
-                value.map(ToString::to_string)
-            }
-        }
-    }
 }
