@@ -4,7 +4,6 @@
 //! faces, so that a block is read from memory once and from the cache thereafter. Blocks that have
 //! to come from disk are asked for a few megabytes ahead, so that the disk reads in long runs.
 
-use std::ops::Range;
 use std::time::Instant;
 
 use super::SearchError;
@@ -15,9 +14,11 @@ use super::stop::Stop;
 
 /// Faces scored for one probe before the next probe has its turn: 256 KiB at 512 dimensions, so
 /// that a block stays in the second-level cache.
-const BLOCK: u32 = 128;
+const BLOCK: usize = 128;
 /// Bytes that are asked for together where vectors come from disk.
 const READ_AHEAD: u64 = 8 << 20;
+
+const PAGE: u64 = 4096;
 
 /// What to keep of what a scan sees.
 pub(crate) enum Keep {
@@ -84,27 +85,37 @@ pub(super) fn score_all(
     stop: &Stop,
 ) -> Result<(), SearchError> {
     let faces = probes.first().map_or(0, |(scores, _)| scores.faces());
-    let passing = |slots: Range<u32>| {
-        slots.filter(|&slot| selection.is_none_or(|selection| selection.contains(slot)))
-    };
-    let mut block: Vec<u32> = Vec::with_capacity(BLOCK as usize);
-    let (mut from, mut asked_for) = (0, 0);
-    let mut from_disk = false;
-    while from < faces {
+    match selection {
+        Some(selection) => score(probes, selection.iter(), stop),
+        None => score(probes, 0..faces, stop),
+    }
+}
+
+fn score(
+    probes: &mut [(Exact<'_>, Keep)],
+    mut slots: impl Iterator<Item = u32> + Clone,
+    stop: &Stop,
+) -> Result<(), SearchError> {
+    let mut block: Vec<u32> = Vec::with_capacity(BLOCK);
+    let (mut asked_for, mut from_disk) = (0, false);
+    loop {
         stop.check()?;
-        let measured = from >= asked_for;
+        let measured = asked_for == 0;
         if let Some((scores, _)) = probes.first().filter(|_| from_disk && measured) {
-            let ahead = (READ_AHEAD / scores.vector_bytes().max(1)).max(u64::from(BLOCK));
-            asked_for = from.saturating_add(ahead as u32).min(faces);
+            // Where few pass, each lies on a page of its own.
+            let ahead = (READ_AHEAD / scores.vector_bytes().max(PAGE)) as usize;
             block.clear();
-            block.extend(passing(from..asked_for));
+            block.extend(slots.clone().take(ahead.max(BLOCK)));
             for run in block.chunk_by(|slot, next| slot + 1 == *next) {
                 scores.read_ahead(run[0]..run[run.len() - 1] + 1);
             }
+            asked_for = block.len();
         }
-        let to = from.saturating_add(BLOCK).min(faces);
         block.clear();
-        block.extend(passing(from..to));
+        block.extend(slots.by_ref().take(BLOCK));
+        if block.is_empty() {
+            return Ok(());
+        }
         let begun = Instant::now();
         for (at, (scores, keep)) in probes.iter_mut().enumerate() {
             for &slot in &block {
@@ -116,7 +127,6 @@ pub(super) fn score_all(
                 from_disk = scores.is_from_disk(vectors, vectors, begun.elapsed());
             }
         }
-        from = to;
+        asked_for = asked_for.saturating_sub(block.len());
     }
-    Ok(())
 }

@@ -6,7 +6,7 @@
 //! widened, and every face scored once that costs no more.
 
 use super::matches::Basis;
-use super::promise::PROMISED;
+use super::promise::{PROMISED, Rung, passing_microseconds};
 use super::query::{DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
@@ -91,7 +91,10 @@ impl Searcher<'_, '_> {
             (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered),
             (_, wanted) => promise.plan(wanted, hit_rate, filtered),
         };
-        rung.map_or(Plan::Exhaustive, |rung| rung.plan)
+        // Where few of many pass, their vectors cost less than the sketches of all.
+        let by_vectors = passing_microseconds(self.passing);
+        let worth = |rung: &&Rung| !filtered || rung.microseconds() < by_vectors;
+        rung.filter(worth).map_or(Plan::Exhaustive, |rung| rung.plan)
     }
 
     /// Whether plans were measured for so many faces, or for such a threshold. A gallery that was

@@ -3,6 +3,7 @@
 //! Filters go over attributes, which lie in order of place; searches ask by slot. So a selection is
 //! made by place and turned into slots once.
 
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::filter::Filter;
@@ -47,6 +48,15 @@ impl Selection {
         self.bits.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
+    /// Those that pass, in order. Where few do, most words are passed over at once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + Clone {
+        let some = |word: u64| (word != 0).then_some(word);
+        self.bits.iter().zip(0..).flat_map(move |(&word, at)| {
+            let words = iter::successors(some(word), move |word| some(word & (word - 1)));
+            words.map(move |word| at * 64 + word.trailing_zeros())
+        })
+    }
+
     /// Takes a face out.
     pub(crate) fn remove(&mut self, number: u32) {
         if self.contains(number) {
@@ -75,5 +85,21 @@ impl SelectionCache {
     pub(crate) fn put(&self, filters: &[Filter], selection: Arc<Selection>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((filters.to_vec(), selection));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_pass_come_in_order() {
+        let mut selection = Selection::all(200);
+        for number in (0..200).filter(|number| ![0, 63, 64, 130, 199].contains(number)) {
+            selection.remove(number);
+        }
+        assert_eq!(selection.iter().collect::<Vec<_>>(), [0, 63, 64, 130, 199]);
+        assert_eq!(Selection::all(70).iter().collect::<Vec<_>>(), (0..70).collect::<Vec<_>>());
+        assert_eq!(Selection::all(0).iter().count(), 0);
     }
 }

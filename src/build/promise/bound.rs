@@ -1,5 +1,38 @@
 //! How much of a hit rate is proven by the probes it was measured with.
 
+use std::collections::HashMap;
+
+/// Probes of one subject that count as one.
+const TOGETHER: usize = 10;
+
+/// Hits and mates of probes that say something of their own.
+///
+/// Probes of one subject look for the same mates, and find or miss them together; but where a large
+/// part of all are of one, they say more than a single probe does.
+pub(super) fn counts<'a>(
+    outcomes: impl Iterator<Item = (Option<&'a str>, usize, usize)>,
+) -> Vec<(usize, usize)> {
+    let (mut counts, mut by_subject) = (Vec::new(), HashMap::new());
+    for (subject, hits, mates) in outcomes {
+        let at = subject.map_or(counts.len(), |subject| {
+            let (probes, at) = by_subject.entry(subject).or_insert((0, 0));
+            if *probes % TOGETHER == 0 {
+                *at = counts.len();
+            }
+            *probes += 1;
+            *at
+        });
+        match counts.get_mut(at) {
+            Some((hits_so_far, mates_so_far)) => {
+                *hits_so_far += hits;
+                *mates_so_far += mates;
+            }
+            None => counts.push((hits, mates)),
+        }
+    }
+    counts
+}
+
 /// The hit rate of hits and mates a probe, and its lower 95 % bound (one-sided).
 ///
 /// Wilson's interval for a share, on the number of mates that would say as much were they found
@@ -37,6 +70,14 @@ mod tests {
         let ((rate, bound), (same, lower)) = (hit_rate(&apart), hit_rate(&together));
         assert_eq!((rate, same), (0.98, 0.98));
         assert!(bound > 0.97 && lower < 0.96, "{bound} {lower}");
+    }
+
+    #[test]
+    fn probes_of_one_subject_count_ten_at_a_time() {
+        let of = |subject| (Some(subject), 1, 2);
+        let probes = [[of("a"); 25].as_slice(), &[of("b"), (None, 3, 3), of("b")]].concat();
+        let counted = counts(probes.into_iter());
+        assert_eq!(counted, [(10, 20), (10, 20), (5, 10), (2, 4), (3, 3)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Measuring plans, and which of them are worth it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use rayon::prelude::*;
 
@@ -42,6 +42,15 @@ const AFTER: [f32; 4] = [-1.0, -0.5, 0.0, 1.0];
 /// the codes' estimates, a mate that is among the nearest may have a few dozen others before it.
 const KEEP_FEW: (usize, usize) = (2, 0);
 const KEEP_MANY: (usize, usize) = (4, 64);
+/// Where one person has tens of thousands of photos, the nearest of them are told from the rest by
+/// their vectors alone: so many are kept, and scans of all faces allow for so much error.
+const KEEP_CROWD: [(usize, usize); 3] = [(16, 1024), (32, 3072), (64, 8192)];
+const CROWD_KEPT: [f32; 4] = [-0.5, 0.0, 0.5, 2.0];
+/// Mates of a probe that are few.
+const FEW_MATES: usize = 3;
+/// Probes with few mates that it takes to say anything of their hit rate, and to prove one of 0.99.
+const SOME: usize = 30;
+const ENOUGH_TO_PROVE: usize = 300;
 
 /// Where every face at or above a threshold is asked for: beams, and confidences of scans.
 const RANGE_BEAMS: [usize; 6] = [16, 32, 64, 128, 256, 512];
@@ -71,7 +80,7 @@ impl<'a> Measuring<'a> {
         let accept = self.sample.doubtful();
         let kinds: Vec<Vec<Vec<Plan>>> =
             self.sample.goals.iter().map(|goal| goal.kinds(gallery, accept)).collect();
-        let steps: usize = kinds.iter().map(|kinds| kinds.len() + 1).sum();
+        let steps: usize = kinds.iter().map(|kinds| kinds.len() + 2).sum();
         progress.begin("plans", Some(steps as u64));
         for (which, kinds) in kinds.iter().enumerate() {
             let mut tried = Vec::new();
@@ -79,6 +88,14 @@ impl<'a> Measuring<'a> {
                 self.climb(gallery, which, kind, &mut tried)?;
                 progress.advance(1);
             }
+            // With a filter, only scans of all faces serve.
+            let mut scans = tried.iter().filter(|rung| rung.plan.is_whole_scan());
+            if scans.all(|rung| rung.hit_rate < ENOUGH) {
+                for kind in self.sample.goals[which].kinds_for_a_crowd() {
+                    self.climb(gallery, which, &kind, &mut tried)?;
+                }
+            }
+            progress.advance(1);
             let scans: Vec<Rung> =
                 tried.iter().filter(|rung| rung.plan.is_whole_scan()).copied().collect();
             // In its trial a plan may find all and miss some in the end; the dearest scan stands by.
@@ -145,24 +162,27 @@ impl<'a> Measuring<'a> {
         };
         let cases: Vec<&Case> = self.sample.cases.iter().step_by(every).collect();
         let outcomes: Vec<_> = cases.par_iter().map(one).collect::<Result<_, _>>()?;
-        // Probes of one subject look for the same mates, and find or miss them together.
-        let (mut counts, mut by_subject) = (Vec::new(), HashMap::new());
         let (mut mated, mut others) = ((Reads::default(), 0), (Reads::default(), 0));
-        for (case, (hits, wanted, counters)) in cases.iter().zip(&outcomes) {
+        for (case, (_, _, counters)) in cases.iter().zip(&outcomes) {
             let (reads, searches) = if case.is_of_nobody() { &mut others } else { &mut mated };
             reads.add(counters);
             *searches += 1;
-            let together =
-                case.subject().map(|subject| *by_subject.entry(subject).or_insert(counts.len()));
-            match together.and_then(|at: usize| counts.get_mut(at)) {
-                Some((hits_so_far, mates)) => {
-                    *hits_so_far += hits;
-                    *mates += wanted;
-                }
-                None => counts.push((*hits, *wanted)),
+        }
+        let counted = |of: &dyn Fn(&Case) -> bool| {
+            let counted = cases.iter().zip(&outcomes).filter(|(case, _)| of(case));
+            let said = counted.map(|(case, &(hits, mates, _))| (case.subject(), hits, mates));
+            bound::counts(said.filter(|&(_, _, mates)| mates > 0))
+        };
+        let (mut hit_rate, mut at_least) = bound::hit_rate(&counted(&|_| true));
+        if let Goal::AtLeast(_) = self.sample.goals[which] {
+            // Nearly all mates are of people with many photos, who lead to one another.
+            let alone = counted(&|case| case.mates().len() <= FEW_MATES);
+            let (rate, bound) = bound::hit_rate(&alone);
+            if alone.len() >= SOME {
+                hit_rate = rate.min(hit_rate);
+                at_least = at_least.min(if alone.len() >= ENOUGH_TO_PROVE { bound } else { rate });
             }
         }
-        let (hit_rate, at_least) = bound::hit_rate(&counts);
         Ok(Rung {
             plan,
             hit_rate,
@@ -222,17 +242,31 @@ impl Goal {
             Self::AtLeast(_) => kinds_of_range(gallery),
         }
     }
+
+    /// Those that are considered where no scan of all faces among them finds enough.
+    fn kinds_for_a_crowd(&self) -> Vec<Vec<Plan>> {
+        match *self {
+            Self::Top(k) => KEEP_CROWD.map(|keep| whole(kept(keep, k), &CROWD_KEPT)).to_vec(),
+            Self::AtLeast(_) => Vec::new(),
+        }
+    }
+}
+
+/// Candidates that are kept, for `k` faces.
+fn kept((each, beyond): (usize, usize), k: usize) -> usize {
+    each * k + beyond
+}
+
+/// Scans of all faces.
+fn whole(keep: usize, confidences: &[f32]) -> Vec<Plan> {
+    let plan = |&confidence| Plan::Scan { share: 1.0, keep, confidence };
+    confidences.iter().map(plan).collect()
 }
 
 /// The plans that are considered where `k` faces are asked for, by kind, the cheapest of a kind
 /// first.
 fn kinds(gallery: &Gallery, k: usize, accept: f32) -> Vec<Vec<Plan>> {
-    let kept = |(each, beyond): (usize, usize)| each * k + beyond;
-    let whole = |keep, confidences: &[f32]| -> Vec<Plan> {
-        let plan = |&confidence| Plan::Scan { share: 1.0, keep, confidence };
-        confidences.iter().map(plan).collect()
-    };
-    let (few, many) = (kept(KEEP_FEW), kept(KEEP_MANY));
+    let (few, many) = (kept(KEEP_FEW, k), kept(KEEP_MANY, k));
     let mut kinds = vec![whole(few, &FEW_KEPT), whole(many, &MANY_KEPT)];
     if gallery.catalogue().cells.count >= LEAST_CELLS {
         let shares = |keep, confidence| {

@@ -235,6 +235,12 @@ impl Case {
         }
     }
 
+    /// The mates that are looked at where every face above a threshold is asked for, and how similar
+    /// they are.
+    pub(super) fn mates(&self) -> &[(u32, f32)] {
+        &self.mates
+    }
+
     pub(super) fn is_made_up(&self) -> bool {
         matches!(self.of, Of::Face(_))
     }
