@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use lookalike::pairs::{Pair, Pairs};
 use lookalike::synth::Profile;
-use lookalike::{Build, Builder, Cancel, Error, FaceId, Gallery, Silent};
+use lookalike::{Cancel, Error, FaceId, Gallery, Silent};
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
@@ -35,7 +35,7 @@ fn main() {
     let profile: Profile = profile.expect("a profile");
     let data = Data::new(profile, faces as u64, isolated, 10, setting("SEED", 7) as u64);
     print_machine();
-    let gallery = gallery(&data);
+    let gallery = Gallery::open(data.gallery_without_graph()).expect("a gallery");
     println!(
         "{}: {} faces x {} dimensions, {} threads; pairs read no graph, so there is none",
         data.name,
@@ -47,18 +47,6 @@ fn main() {
     for at_least in listed::<f32>("SIMILARITIES", "0.4,0.5,0.6") {
         compare(&gallery, &rows, at_least);
     }
-}
-
-fn gallery(data: &Data) -> Gallery {
-    let place = data.folder.join("gallery-without-graph");
-    if !place.exists() {
-        Build::new(&place, data.folder.join("embeddings.npy"))
-            .manifest(data.folder.join("manifest.csv"))
-            .builder(Builder::None)
-            .run(&Silent, &Cancel::new())
-            .expect("a gallery");
-    }
-    Gallery::open(place).expect("a gallery")
 }
 
 /// The vectors by face id; the synthetic galleries leave no number unused.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::synth::{Profile, Synth};
-use lookalike::{Build, Cancel, Embedding, Matches, Progress, Silent};
+use lookalike::{Build, Builder, Cancel, Embedding, Matches, Progress, Silent};
 
 /// Prints the machine and the commit, without which a figure says nothing.
 pub(crate) fn print_machine() {
@@ -108,9 +108,27 @@ impl Data {
         place
     }
 
+    /// The same without a graph.
+    pub(crate) fn gallery_without_graph(&self) -> PathBuf {
+        let place = self.folder.join("gallery-without-graph");
+        if !place.exists() {
+            build_without_graph(&place, &self.folder);
+        }
+        place
+    }
+
     pub(crate) fn vectors(&self) -> Vec<Embedding> {
         read(&self.folder.join("embeddings.npy"))
     }
+}
+
+/// A gallery without a graph, of the embeddings and the manifest in a folder.
+pub(crate) fn build_without_graph(place: &Path, folder: &Path) {
+    Build::new(place, folder.join("embeddings.npy"))
+        .manifest(folder.join("manifest.csv"))
+        .builder(Builder::None)
+        .run(&Silent, &Cancel::new())
+        .expect("a gallery");
 }
 
 /// The embeddings of a file, each of unit length.

@@ -3,8 +3,8 @@
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use rand_distr::Binomial;
 
-use super::tail::Tail;
-use super::{Calibration, at_size, sorted};
+use super::Calibration;
+use super::growth::Growth;
 
 /// Samples drawn again.
 const SAMPLES: usize = 400;
@@ -22,10 +22,10 @@ impl Calibration {
         let mut rates = Vec::with_capacity(SAMPLES);
         for _ in 0..SAMPLES {
             let groups = self.strangers.len();
-            let drawn = (0..groups).map(|_| &self.strangers[random.random_range(0..groups)]);
-            let values = sorted(drawn.flatten());
-            let share = Tail::fit(&values)?.share(similarity.into());
-            let observed = Binomial::new(self.probes() as u64, at_size(share, self.faces, faces)?);
+            let drawn: Vec<_> = (0..groups).map(|_| random.random_range(0..groups)).collect();
+            let drawn = drawn.iter().map(|&group| &self.strangers[group]);
+            let rate = Growth::fit(drawn, self.faces, faces)?.rate(similarity.into());
+            let observed = Binomial::new(self.probes() as u64, rate.clamp(0.0, 1.0));
             rates.push(random.sample(observed.ok()?) as f64 / self.probes() as f64);
         }
         rates.sort_unstable_by(f64::total_cmp);

@@ -1,12 +1,12 @@
 //! Measuring what strangers and mates look like in a gallery.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Calibration, SHOWN, sorted};
+use super::{Calibration, SHOWN, Strangers, sorted};
 use crate::gallery::GalleryError;
 use crate::gallery::attributes::column;
 use crate::{Cancel, Embedding, Error, FaceId, Gallery, Match, Progress, Query, SearchError};
@@ -20,6 +20,11 @@ const OF_ONE: usize = 32;
 /// Probes searched for together at most, and answers held at a time, about.
 const BATCH: usize = 512;
 const HELD: usize = 1 << 20;
+/// Faces of strangers looked at for each probe. Of so many people, a hundredth has one but for one
+/// probe in thirty thousand; where the faces are of fewer, the last stands for those beyond.
+const STRANGERS: usize = 1024;
+/// Draws of a tenth and of a hundredth of the people for each probe.
+const DRAWS: usize = 4;
 /// Probes that it takes at least to say anything about one search in ten.
 const LEAST: usize = 400;
 
@@ -62,9 +67,9 @@ struct Probe {
 }
 
 /// The most similar stranger of a person's probes, and how similar each of theirs is.
-struct Strangers {
+struct Found {
     most: (f32, Person),
-    similarities: Vec<f32>,
+    strangers: Strangers,
 }
 
 /// Calibrates a gallery: searches for up to 10,000 of its faces, exhaustively, each without the
@@ -82,32 +87,32 @@ pub fn calibrate(
     let mates = mates(gallery, &probes, &mut random)?;
     // Those with as many faces of their own are searched for together, for just so many.
     probes.sort_by_key(|probe| probe.own);
-    let mut found: BTreeMap<Person, Strangers> = BTreeMap::new();
+    let mut found: BTreeMap<Person, Found> = BTreeMap::new();
     progress.begin("strangers", Some(probes.len() as u64));
     let mut rest = probes.as_slice();
     while let Some(first) = rest.first() {
         // The last of a batch has the most of its own: it says how many answers each holds.
-        let fits = |count: &usize| (rest[count - 1].own + 1) * count <= HELD;
+        let fits = |count: &usize| (rest[count - 1].own + STRANGERS) * count <= HELD;
         let most = rest.len().min(BATCH);
         let count = (1..=most).rev().find(fits).unwrap_or(1);
         let (probes, after) = rest.split_at(count);
         rest = after;
-        let top = probes.last().map_or(first.own, |last| last.own) + 1;
+        let top = probes.last().map_or(first.own, |last| last.own) + STRANGERS;
         let query = Query::new().top(top).exhaustive().cancel(cancel.clone());
         let embeddings = probes.iter().map(|probe| embedding(gallery, probe.place));
         let embeddings: Vec<Embedding> = embeddings.collect::<Result<_, _>>()?;
         let answers = gallery.search_batch(&embeddings, &query)?;
         for (probe, answer) in probes.iter().zip(answers) {
-            if let Some((similarity, stranger)) = most_similar_stranger(gallery, probe, &answer?)? {
-                let entry = found.entry(probe.person.clone()).or_insert_with(|| Strangers {
-                    most: (f32::NEG_INFINITY, stranger.clone()),
-                    similarities: Vec::new(),
-                });
-                entry.similarities.push(similarity);
-                if similarity > entry.most.0 {
-                    entry.most = (similarity, stranger);
-                }
+            let (similarities, first) = strangers(gallery, probe, &answer?)?;
+            let Some(first) = first else { continue };
+            let most = (similarities[0], first);
+            let entry = found
+                .entry(probe.person.clone())
+                .or_insert_with(|| Found { most: most.clone(), strangers: Strangers::default() });
+            if most.0 > entry.most.0 {
+                entry.most = most;
             }
+            entry.strangers.add(&similarities, &mut random);
         }
         progress.advance(probes.len() as u64);
     }
@@ -132,21 +137,36 @@ pub fn calibrate(
 
 /// The similarities of those who say something of their own: two people who are each other's most
 /// similar stranger say the same thing twice.
-fn independent(found: BTreeMap<Person, Strangers>) -> Vec<Vec<f32>> {
+fn independent(mut found: BTreeMap<Person, Found>) -> Vec<Strangers> {
     let mut groups = Vec::with_capacity(found.len());
-    for (person, strangers) in &found {
-        let other = found.get_key_value(&strangers.most.1);
-        let mutual = other.filter(|(_, theirs)| theirs.most.1 == *person);
-        match mutual {
-            // The first of the two is there already, or takes the second along.
-            Some((other, _)) if other < person => {}
-            Some((_, theirs)) => {
-                groups.push([&strangers.similarities[..], &theirs.similarities].concat());
-            }
-            None => groups.push(strangers.similarities.clone()),
+    while let Some((person, Found { most, mut strangers })) = found.pop_first() {
+        let is_mutual = |theirs: &Found| theirs.most.1 == person;
+        if found.get(&most.1).is_some_and(is_mutual)
+            && let Some(theirs) = found.remove(&most.1)
+        {
+            strangers.all.extend(theirs.strangers.all);
+            strangers.tenth.extend(theirs.strangers.tenth);
+            strangers.hundredth.extend(theirs.strangers.hundredth);
         }
+        groups.push(strangers);
     }
     groups
+}
+
+impl Strangers {
+    /// Adds a probe, to which so similar are the strangers most similar to it, the most similar first.
+    fn add(&mut self, similarities: &[f32], random: &mut Xoshiro256PlusPlus) {
+        self.all.extend(similarities.first());
+        for (part, share) in [(&mut self.tenth, 0.1_f64), (&mut self.hundredth, 0.01)] {
+            for draw in 0..DRAWS {
+                // How many more similar ones such a part of the people lacks: geometrically
+                // distributed, in even strata.
+                let lacked = (draw as f64 + random.random::<f64>()) / DRAWS as f64;
+                let rank = ((1.0 - lacked).ln() / (1.0 - share).ln()) as usize;
+                part.extend(similarities.get(rank).or(similarities.last()));
+            }
+        }
+    }
 }
 
 /// Faces with a subject, drawn by chance, no more than `OF_ONE` of each; any faces where too few have
@@ -217,21 +237,55 @@ fn embedding(gallery: &Gallery, place: u32) -> Result<Embedding, GalleryError> {
     gallery.embedding(FaceId(gallery.0.segment.face_id(place)))
 }
 
-/// The first of an answer that is not of the probe's person, and how similar it is.
-fn most_similar_stranger(
+/// How similar the people of an answer are other than the probe's own, each by the most similar
+/// face, and who the first is.
+fn strangers(
     gallery: &Gallery,
     probe: &Probe,
     answer: &[Match<'_>],
-) -> Result<Option<(f32, Person)>, SearchError> {
+) -> Result<(Vec<f32>, Option<Person>), SearchError> {
+    let (mut similarities, mut first) = (Vec::new(), None);
+    let mut met = HashSet::with_capacity(answer.len());
     for found in answer {
-        let place = gallery.place(found.face_id)?;
-        let person = match gallery.0.segment.attributes.text(column::SUBJECT, place)? {
-            Some(subject) => Person::Named(subject.to_owned()),
-            None => Person::Unnamed(place),
+        let place = found.place();
+        let subject = gallery.0.segment.attributes.text(column::SUBJECT, place)?;
+        let is_own = match &probe.person {
+            Person::Named(own) => subject == Some(own),
+            Person::Unnamed(own) => place == *own,
         };
-        if person != probe.person {
-            return Ok(Some((found.similarity, person)));
+        if is_own || subject.is_some_and(|subject| !met.insert(subject)) {
+            continue;
         }
+        let named = || subject.map(|subject| Person::Named(subject.to_owned()));
+        first.get_or_insert_with(|| named().unwrap_or(Person::Unnamed(place)));
+        similarities.push(found.similarity);
     }
-    Ok(None)
+    Ok((similarities, first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_people_has_the_nth_with_falling_chances() {
+        let similarities: Vec<f32> = (0..3000).map(|rank| -(rank as f32)).collect();
+        let (mut strangers, probes) = (Strangers::default(), 5000);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+        for _ in 0..probes {
+            strangers.add(&similarities, &mut random);
+        }
+        assert_eq!(strangers.all, vec![0.0; probes]);
+        for (part, share) in [(&strangers.tenth, 0.1), (&strangers.hundredth, 0.01)] {
+            let draws = part.len() as f64;
+            let first = part.iter().filter(|&&rank| rank == 0.0).count() as f64 / draws;
+            assert!((first / share - 1.0).abs() < 0.15, "{share}: {first}");
+            // The mean of a geometric distribution.
+            let (mean, expected) =
+                (-part.iter().map(|&rank| f64::from(rank)).sum::<f64>() / draws, 1.0 / share - 1.0);
+            assert!((mean / expected - 1.0).abs() < 0.03, "{share}: {mean}");
+        }
+        strangers.add(&[0.5], &mut random);
+        assert_eq!(strangers.hundredth.last(), Some(&0.5));
+    }
 }

@@ -4,16 +4,15 @@
 //! most similar stranger for each of many probes, and what the similarities of mates look like. A
 //! probe is somebody's face searched for without that person's own faces, so that nobody is left to
 //! find. From the largest similarities follows the false-positive identification rate (FPIR; ISO/IEC
-//! 19795-1) of a search of this gallery, at this size, at any threshold.
-//!
-//! The rate at another size follows from comparisons being so many times as many: where the largest
-//! of n similarities stays below a threshold with probability F, the largest of N does with F^(N/n).
+//! 19795-1) of a search of this gallery, at this size, at any threshold; and from those among a tenth
+//! and a hundredth of its people, how the rate grows with the gallery.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Gallery;
 use crate::gallery::GalleryError;
 
+mod growth;
 #[cfg(feature = "build")]
 mod interval;
 #[cfg(feature = "build")]
@@ -23,10 +22,10 @@ mod tail;
 #[cfg(all(test, feature = "build"))]
 mod tests;
 
+use growth::Growth;
 #[cfg(feature = "build")]
 pub use measure::{CalibrateError, calibrate};
 pub(crate) use store::{FILE_NAME, read};
-use tail::Tail;
 
 /// The rate whose threshold `lookalike search` applies to a calibrated gallery where a user names
 /// none; [`Gallery::search`] applies what its query says and nothing else.
@@ -49,13 +48,23 @@ pub struct Calibration {
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
     /// be a mate among them, so that thresholds are too high rather than too low.
     pub unlabelled: f64,
-    /// For each probe the similarity of its most similar stranger. Together are those of one
-    /// subject, and of two subjects that are each other's most similar strangers: they do not vary
-    /// by themselves.
-    pub strangers: Vec<Vec<f32>>,
+    /// How alike the probes' most similar strangers are, in groups that vary by themselves: the
+    /// probes of one subject, or of two that are each other's most similar strangers.
+    pub strangers: Vec<Strangers>,
     /// The similarity of two faces of one subject, a pair for each of many subjects, ascending;
     /// empty where nobody has two.
     pub mates: Vec<f32>,
+}
+
+/// The similarities of the most similar strangers of a group of probes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Strangers {
+    /// Among all faces, one for each probe.
+    pub all: Vec<f32>,
+    /// Among the faces of a tenth of the people, drawn by chance: four draws for each probe.
+    pub tenth: Vec<f32>,
+    /// The same among a hundredth.
+    pub hundredth: Vec<f32>,
 }
 
 /// A threshold and what is expected of it.
@@ -74,22 +83,23 @@ pub struct Threshold {
 impl Calibration {
     /// Probes it is made of.
     pub fn probes(&self) -> usize {
-        self.strangers.iter().map(Vec::len).sum()
+        self.strangers.iter().map(|group| group.all.len()).sum()
     }
 
     /// The threshold at which a search of a gallery of this many faces answers with a stranger to
     /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1),
     /// the probes are too few to say, or there are so many copies of strangers that no threshold
     /// has that rate.
+    ///
+    /// For a gallery of another size than was calibrated, people are taken to come and go by chance,
+    /// each with all photos: with as many of a person, and people as alike, as there were.
     pub fn threshold(&self, fpir: f64, faces: u64) -> Option<Threshold> {
         if !(fpir > 0.0 && fpir < 1.0) {
             return None;
         }
-        let values = sorted(self.strangers.iter().flatten());
-        let measured = at_size(fpir, faces, self.faces)?;
-        let tail = Tail::fit(&values)?;
-        let similarity = tail.threshold(measured) as f32;
-        let found = self.expected(&tail, similarity, faces)?;
+        let growth = self.growth(faces)?;
+        let similarity = growth.threshold(fpir) as f32;
+        let found = self.expected(&growth, similarity);
         // Equal values may lie on both sides of the rate.
         ((-1.0..=1.0).contains(&similarity) && found.fpir <= fpir * REACHED).then_some(found)
     }
@@ -100,15 +110,21 @@ impl Calibration {
         if similarity.is_nan() {
             return None;
         }
-        let values = sorted(self.strangers.iter().flatten());
-        self.expected(&Tail::fit(&values)?, similarity, faces)
+        Some(self.expected(&self.growth(faces)?, similarity))
     }
 
-    fn expected(&self, tail: &Tail<'_>, similarity: f32, faces: u64) -> Option<Threshold> {
-        let fpir = at_size(tail.share(similarity.into()), self.faces, faces)?;
+    fn growth(&self, faces: u64) -> Option<Growth> {
+        if faces == 0 || self.faces == 0 {
+            return None;
+        }
+        Growth::fit(self.strangers.iter(), self.faces, faces)
+    }
+
+    fn expected(&self, growth: &Growth, similarity: f32) -> Threshold {
+        let fpir = growth.rate(similarity.into());
         let below = self.mates.partition_point(|&mate| mate < similarity);
         let fnmr = (!self.mates.is_empty()).then(|| below as f64 / self.mates.len() as f64);
-        Some(Threshold { similarity, fpir, fnmr })
+        Threshold { similarity, fpir, fnmr }
     }
 }
 
@@ -126,12 +142,6 @@ impl Gallery {
         }
         Ok(Some(found))
     }
-}
-
-/// A rate of galleries of one size, in those of another; `None` where either has no face.
-fn at_size(rate: f64, from: u64, to: u64) -> Option<f64> {
-    let times = to as f64 / from as f64;
-    (from > 0 && to > 0).then(|| -(times * (-rate.clamp(0.0, 1.0)).ln_1p()).exp_m1())
 }
 
 fn sorted<'a>(values: impl Iterator<Item = &'a f32>) -> Vec<f32> {

@@ -1,7 +1,8 @@
 //! A calibration on disk: `calibration.json`, beside `gallery.json`.
 //!
-//! One JSON object: `calibration`, and `blake3`, the checksum of the text of the first. It is
-//! replaced in one step, and no search depends on it but those that ask for its thresholds.
+//! One JSON object: `format`, `calibration`, and `blake3`, the checksum of the text of the
+//! calibration. It is replaced in one step, and no search depends on it but those that ask for its
+//! thresholds.
 
 use std::io::Read;
 use std::path::Path;
@@ -18,8 +19,14 @@ pub(crate) const FILE_NAME: &str = "calibration.json";
 /// More than the largest has.
 const MAX_BYTES: u64 = 16 << 20;
 
+/// What the file looks like; another number is another version's.
+const FORMAT: u32 = 2;
+
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    /// The first had none.
+    #[serde(default)]
+    format: u32,
     calibration: Box<RawValue>,
     blake3: String,
 }
@@ -38,6 +45,15 @@ pub(crate) fn read(gallery: &Path) -> Result<Option<Calibration>, GalleryError> 
         return Err(damaged(format!("it has more than {MAX_BYTES} bytes")));
     }
     let stored: Stored = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+    if stored.format != FORMAT {
+        return Err(GalleryError::Format {
+            path,
+            found: stored.format,
+            oldest: FORMAT,
+            newest: FORMAT,
+            remedy: "calibrate the gallery again",
+        });
+    }
     let content = stored.calibration.get();
     if blake3::hash(content.as_bytes()).to_hex().as_str() != stored.blake3 {
         return Err(damaged("it does not match its checksum".to_owned()));
@@ -58,7 +74,8 @@ impl Calibration {
         let write = |e: serde_json::Error| GalleryError::io("write", &path, e.into());
         let calibration = serde_json::value::to_raw_value(self).map_err(write)?;
         let blake3 = blake3::hash(calibration.get().as_bytes()).to_hex().to_string();
-        let mut text = serde_json::to_vec(&Stored { calibration, blake3 }).map_err(write)?;
+        let mut text =
+            serde_json::to_vec(&Stored { format: FORMAT, calibration, blake3 }).map_err(write)?;
         text.push(b'\n');
         crate::gallery::write::write_atomically(&path, &text)
     }

@@ -11,9 +11,9 @@ const SHAPES: (f64, f64) = (-0.5, 0.2);
 /// it a generalised Pareto distribution fitted by probability-weighted moments (Hosking and Wallis
 /// 1987; that excesses tend to it: Pickands 1975).
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tail<'a> {
+pub(super) struct Tail {
     /// Ascending.
-    values: &'a [f32],
+    values: Vec<f32>,
     /// Where the fitted part begins, and how much lies above.
     from: f64,
     above: f64,
@@ -21,9 +21,9 @@ pub(super) struct Tail<'a> {
     shape: f64,
 }
 
-impl<'a> Tail<'a> {
+impl Tail {
     /// Of values in ascending order; `None` where they are too few to say anything beyond them.
-    pub(super) fn fit(values: &'a [f32]) -> Option<Self> {
+    pub(super) fn fit(values: Vec<f32>) -> Option<Self> {
         let count = (values.len() as f64 * TAIL) as usize;
         if count < LEAST {
             return None;
@@ -44,7 +44,8 @@ impl<'a> Tail<'a> {
         let shape = (2.0 - ratio).clamp(SHAPES.0, SHAPES.1);
         // The mean of the distribution is scale / (1 - shape).
         let scale = mean * (1.0 - shape);
-        (scale > 0.0).then_some(Self { values, from, above: n / values.len() as f64, scale, shape })
+        let above = n / values.len() as f64;
+        (scale > 0.0).then_some(Self { values, from, above, scale, shape })
     }
 
     /// The part of all values that is expected at or above a threshold, in \[0, 1\].
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn an_exponential_tail_is_followed_beyond_its_values() {
         let values = exponential(10_000);
-        let tail = Tail::fit(&values).expect("a tail");
+        let tail = Tail::fit(values).expect("a tail");
         for share in [0.5_f64, 0.1, 0.01, 0.001, 1e-5] {
             let (threshold, expected) = (tail.threshold(share), -share.ln());
             assert!((threshold - expected).abs() < 0.05 * expected, "{share}: {threshold}");
@@ -105,15 +106,15 @@ mod tests {
     fn a_tail_with_an_end_ends() {
         // Uniform: a generalised Pareto distribution of shape -1, which is taken for -0.5.
         let values: Vec<f32> = (0..10_000).map(|i| i as f32 / 10_000.0).collect();
-        let tail = Tail::fit(&values).expect("a tail");
+        let tail = Tail::fit(values).expect("a tail");
         assert!(tail.share(1.2) < 1e-4 && tail.share(0.95) > 0.02);
         assert!(tail.threshold(1e-9) < 1.2);
     }
 
     #[test]
     fn too_few_or_equal_values_have_no_tail() {
-        assert_eq!(Tail::fit(&exponential(200)), None);
-        assert_eq!(Tail::fit(&[0.5; 1000]), None);
-        assert_eq!(Tail::fit(&[]), None);
+        assert_eq!(Tail::fit(exponential(200)), None);
+        assert_eq!(Tail::fit(vec![0.5; 1000]), None);
+        assert_eq!(Tail::fit(Vec::new()), None);
     }
 }

@@ -18,16 +18,21 @@ fn truth(similarity: f32, faces: f64) -> f64 {
 
 /// What such searches find, as evenly as can be.
 fn calibration(probes: usize, faces: u64) -> Calibration {
-    let largest = |i: usize| {
-        let below = ((i as f64 + 0.5) / probes as f64).powf(1.0 / faces as f64);
+    let largest = |i: usize, faces: f64| {
+        let below = ((i as f64 + 0.5) / probes as f64).powf(1.0 / faces);
         (-(1.0 - below).ln() / FALL) as f32
+    };
+    let strangers = |i: usize| Strangers {
+        all: vec![largest(i, faces as f64)],
+        tenth: vec![largest(i, faces as f64 / 10.0)],
+        hundredth: vec![largest(i, faces as f64 / 100.0)],
     };
     Calibration {
         faces,
         dims: 2,
         model: None,
         unlabelled: 0.0,
-        strangers: (0..probes).map(|i| vec![largest(i)]).collect(),
+        strangers: (0..probes).map(strangers).collect(),
         mates: (0..100).map(|i| i as f32 / 100.0).collect(),
     }
 }
@@ -73,9 +78,12 @@ fn what_cannot_be_said_is_not_said() {
     assert_eq!(enough.at(f32::NAN, 1000), None);
     // One probe in thirty has a copy of a stranger: no threshold keeps those out.
     let mut copies = calibration(3000, 1000);
-    copies.strangers[..100].fill(vec![1.0]);
+    copies.strangers[..100].iter_mut().for_each(|group| group.all = vec![1.0]);
     assert_eq!(copies.threshold(0.01, 1000), None);
     assert!(copies.threshold(0.09, 1000).is_some());
+    for faces in [500, 1001, 100_000] {
+        assert_eq!(copies.threshold(0.01, faces), None, "{faces}");
+    }
     assert_eq!(calibration(100, 1000).threshold(0.1, 1000), None);
     assert_eq!(calibration(0, 0).interval(0.5, 10), None);
 }
@@ -98,26 +106,24 @@ fn it_is_kept_and_damage_is_found() {
 
 proptest! {
     #[test]
-    fn a_rate_comes_back_from_another_size(
-        rate in 1e-6..0.999_f64,
-        from in 1..1_000_000_u64,
-        to in 1..1_000_000_u64,
-    ) {
-        let there = at_size(rate, from, to).unwrap();
-        prop_assert!((0.0..=1.0).contains(&there));
-        prop_assert!(to < from || there >= rate * (1.0 - 1e-9));
-        // Where it is next to certain, digits are lost.
-        if there < 1.0 - 1e-6 {
-            prop_assert!((at_size(there, to, from).unwrap() / rate - 1.0).abs() < 1e-3);
-        }
-    }
-
-    #[test]
     fn any_similarities_do_no_harm(values in proptest::collection::vec(-1.0..1.0_f32, 0..900)) {
-        let strangers = values.iter().map(|&value| vec![value]).collect();
+        let one = |at: usize| vec![values[at % values.len()]];
+        let strangers = (0..values.len())
+            .map(|at| Strangers { all: one(at), tenth: one(at * 7), hundredth: one(at * 3) })
+            .collect();
         let any = Calibration { strangers, mates: values, ..calibration(0, 10) };
-        if let Some(threshold) = any.threshold(0.01, 10) {
-            prop_assert!((-1.0..=1.0).contains(&threshold.similarity));
+        for faces in [1, 10, 20, 1_000_000] {
+            let mut last = -1.0;
+            for fpir in [0.1, 0.01, 0.001] {
+                let Some(threshold) = any.threshold(fpir, faces) else { continue };
+                prop_assert!((last..=1.0).contains(&threshold.similarity));
+                last = threshold.similarity;
+                // The rate grows, and no more than the gallery does.
+                let own = any.at(last, 10).unwrap().fpir;
+                let (there, times) = (any.at(last, faces).unwrap().fpir, faces as f64 / 10.0);
+                let (least, most) = (own.min(own * times), own.max(own * times));
+                prop_assert!((least - 1e-12..=most + 1e-12).contains(&there), "{there} {own}");
+            }
         }
     }
 }
