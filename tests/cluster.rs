@@ -369,6 +369,11 @@ fn wrong_usage_and_failures_are_told_apart() {
     let error = Clustering::new(0.5).not_same([(FaceId(1), FaceId(1))]);
     assert!(error.run(&gallery, &Silent, &Cancel::new()).is_err());
     let clusters = Clustering::new(0.5).run(&gallery, &Silent, &Cancel::new()).unwrap();
+    assert_eq!(clusters.others, 32);
+    let with_little = Clustering::new(0.5).memory(20 * 2000).run(&gallery, &Silent, &Cancel::new());
+    assert!((8..32).contains(&with_little.unwrap().others));
+    let ran = lookalike(["cluster", path, "--min-similarity", "0.5", "--memory", "1K"]);
+    assert!(ran.status == 1 && ran.err.contains("--memory"), "{}", ran.err);
     assert!(clusters.write(&gallery, &place.path("x.json"), Format::Json).is_err());
     assert!(!place.path("x.json").exists());
 }

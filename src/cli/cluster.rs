@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use super::bars::Bars;
 use super::pairs::{closed, tell_reach};
-use super::{Failure, cancel_on_interrupt, grouped, open, parse_share, parse_threads, thread_pool};
+use super::{
+    Failure, cancel_on_interrupt, grouped, open, parse_bytes, parse_share, parse_threads,
+    thread_pool,
+};
 
 /// Put the faces of a gallery together into people
 ///
@@ -34,6 +37,10 @@ pub(crate) struct Args {
     /// The share of the pairs at or above that similarity that must be found
     #[arg(long, value_name = "R", value_parser = parse_share, default_value_t = 0.99)]
     hit_rate: f64,
+    /// Memory to stay below, such as 512M or 2G. With less than about 4,000 bytes a face, each is
+    /// compared by fewer others
+    #[arg(long, value_name = "BYTES", default_value = "4G", value_parser = parse_bytes)]
+    memory: u64,
     /// csv or parquet; by the name of --out, else csv
     #[arg(long)]
     format: Option<Format>,
@@ -55,6 +62,8 @@ struct Summary {
     min_similarity: f32,
     pairs: u64,
     pairs_found_by: Reach,
+    /// How many others each face was compared by.
+    others: usize,
     /// How they agree with the subjects that are known; null where none is.
     agreement: Option<Agreement>,
 }
@@ -72,7 +81,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         _ => {}
     }
     let gallery = open(&args.gallery, false)?;
-    let mut clustering = Clustering::new(args.min_similarity).hit_rate(args.hit_rate);
+    let mut clustering =
+        Clustering::new(args.min_similarity).hit_rate(args.hit_rate).memory(args.memory);
     if let Some(path) = &args.not_same {
         clustering = clustering.not_same(read_not_same(&gallery, path)?);
     }
@@ -94,6 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             min_similarity: args.min_similarity,
             pairs: clusters.found.pairs,
             pairs_found_by: clusters.found.reach,
+            others: clusters.others,
             agreement,
         };
         let mut out = io::stdout().lock();
@@ -101,11 +112,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return writeln!(out).map_err(Failure::output);
     }
     bars.note(&format!(
-        "{} people in {} faces, by {} pairs at similarity >= {}; {}",
+        "{} people in {} faces, by {} pairs at similarity >= {}, each face compared by up to {}; {}",
         grouped(clusters.count()),
         grouped(gallery.len()),
         grouped(clusters.found.pairs),
         args.min_similarity,
+        clusters.others,
         tell_reach(&clusters.found.reach)
     ));
     if let Some(agreement) = &agreement {

@@ -17,6 +17,16 @@ pub enum ClusterError {
     /// A face is said not to be the same as itself.
     #[error("face {0} is said not to be the same as itself")]
     Itself(crate::FaceId),
+    /// The memory allowed does not do for so many faces.
+    #[error(
+        "clusters of so many faces take {needed} bytes of memory at least, and {memory} are allowed: allow more (--memory)"
+    )]
+    Memory {
+        /// Bytes it takes.
+        needed: u64,
+        /// Bytes that are allowed.
+        memory: u64,
+    },
     /// Clusters make a manifest, which has no such format.
     #[error("clusters are written as csv or parquet, not as JSON lines")]
     Format,

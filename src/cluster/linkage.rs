@@ -22,6 +22,12 @@ const SUMMED: u32 = 6;
 /// Links taken between looks at the cancel flag.
 const BETWEEN_LOOKS: usize = 1 << 16;
 
+/// Bytes a face that the sums of clusters take at worst.
+pub(super) fn sum_bytes(dims: usize) -> u64 {
+    const ENTRY: usize = 64;
+    (dims * size_of::<f32>() + ENTRY) as u64 / u64::from(SUMMED)
+}
+
 /// Clusters being put together.
 pub(super) struct Linkage<'g> {
     gallery: &'g Gallery,
@@ -93,7 +99,7 @@ impl<'g> Linkage<'g> {
             self.links.extend(links.map(|&(other, similarity)| link(head, other, similarity)));
         }
         progress.begin("linking", None);
-        let mut taken = 0_usize;
+        let (mut taken, mut enough) = (0_usize, self.links.len() + BETWEEN_LOOKS);
         while let Some(Link { similarity, heads: (one, other) }) = self.links.pop() {
             taken += 1;
             if taken.is_multiple_of(BETWEEN_LOOKS) {
@@ -109,9 +115,21 @@ impl<'g> Linkage<'g> {
             } else {
                 self.unite(one, other);
             }
+            if self.links.len() > enough {
+                self.sweep();
+                enough = self.links.len() + self.links.len() / 2 + BETWEEN_LOOKS;
+            }
         }
         progress.end();
         Ok(self.people())
+    }
+
+    /// Drops links of clusters that have become others since.
+    fn sweep(&mut self) {
+        let mut links = std::mem::take(&mut self.links);
+        links.retain(|link| self.similarity(link.heads.0, link.heads.1) == Some(link.similarity));
+        links.shrink_to_fit();
+        self.links = links;
     }
 
     /// Makes one cluster of faces that are one, whatever they look like. Marks that they have in

@@ -60,7 +60,14 @@ pub struct Clustering {
     pairs: Pairs,
     at_least: f32,
     not_same: Vec<(FaceId, FaceId)>,
+    memory: u64,
 }
+
+/// Memory to stay below, unless told.
+const MEMORY: u64 = 4 << 30;
+/// Bytes a face takes whatever it keeps, and for each other face that it keeps: as was measured where
+/// people have thousands of photos, whose lists and links grow most.
+const FACE_BYTES: (u64, u64) = (160, 112);
 
 /// Which faces of a gallery are one person.
 #[derive(Clone, Debug)]
@@ -69,6 +76,8 @@ pub struct Clusters {
     people: Vec<FaceId>,
     /// Number of clusters.
     count: u64,
+    /// How many others each face was compared by: 32, or fewer where memory did not allow for them.
+    pub others: usize,
     /// The pairs they were made of, and how those were looked for.
     pub found: Found,
 }
@@ -76,7 +85,7 @@ pub struct Clusters {
 impl Clustering {
     /// Clusters whose faces are this similar on average, in \[-1, 1\], are one person.
     pub fn new(at_least: f32) -> Self {
-        Self { pairs: Pairs::new(at_least), at_least, not_same: Vec::new() }
+        Self { pairs: Pairs::new(at_least), at_least, not_same: Vec::new(), memory: MEMORY }
     }
 
     /// The share of the pairs at or above that similarity that must be found; see
@@ -94,20 +103,39 @@ impl Clustering {
         self
     }
 
-    /// Puts the faces of a gallery together. Takes about 600 bytes of memory a face, and 400 more at
-    /// worst with 512 dimensions. Equal galleries give equal clusters.
+    /// Bytes of memory to stay below, about, beside the pairs at hand; 4 GiB unless said. A face is
+    /// taken to need about 4,000 bytes, as where people have thousands of photos; with less, each
+    /// keeps fewer of the faces most like it, and people with many photos may fall apart.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// How many others each face can keep.
+    fn others(&self, gallery: &Gallery) -> Result<usize, ClusterError> {
+        let (faces, sums) = (gallery.len().max(1), linkage::sum_bytes(gallery.dims()));
+        let (least, most) = nearest::KEPT;
+        let bytes = |others: usize| FACE_BYTES.0 + sums + others as u64 * FACE_BYTES.1;
+        let fits = |others: &usize| faces.saturating_mul(bytes(*others)) <= self.memory;
+        let needed = faces.saturating_mul(bytes(least));
+        (least..=most).rev().find(fits).ok_or(ClusterError::Memory { needed, memory: self.memory })
+    }
+
+    /// Puts the faces of a gallery together. Equal galleries give equal clusters.
     ///
     /// # Errors
     /// When the similarity or the hit rate cannot be, a face that is not the same as another is not
-    /// there, the gallery's files are damaged, or it is cancelled.
+    /// there, the memory does not do, the gallery's files are damaged, or it is cancelled.
     pub fn run(
         &self,
         gallery: &Gallery,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Clusters, Error> {
+        let others = self.others(gallery)?;
         let apart = apart::find(gallery, &self.not_same, cancel)?;
-        let mut nearest = Nearest::new(gallery.len() as usize);
+        let mut nearest = Nearest::new(gallery.len() as usize, others);
         let take = |pairs: &[crate::pairs::Pair]| {
             for pair in pairs {
                 let slots = pair.slots(gallery);
@@ -131,7 +159,7 @@ impl Clustering {
             .zip(0..)
             .filter(|(person, place)| person.0 == gallery.0.segment.face_id(*place));
         let count = count.count() as u64;
-        Ok(Clusters { people, count, found })
+        Ok(Clusters { people, count, others, found })
     }
 }
 

@@ -5,24 +5,26 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Nearest others a face keeps.
-const NEAREST: usize = 24;
-/// Others drawn at random that it keeps beside them.
-const DRAWN: usize = 8;
-/// All of them: 256 bytes. Clusters of more faces hold together by their means.
-const KEPT: usize = NEAREST + DRAWN;
+/// Others that a face keeps at least, and at most: clusters of more faces hold together by their
+/// means.
+pub(super) const KEPT: (usize, usize) = (8, 32);
+/// One in so many of those it keeps is drawn at random.
+const DRAWN: usize = 4;
 
 /// The nearest others of each face, by slot.
 pub(super) struct Nearest {
-    /// `KEPT` places a face: the nearest, then those drawn.
+    /// Others that a face keeps.
+    kept: usize,
+    /// So many places a face: the nearest, then those drawn.
     places: Vec<(u32, f32)>,
     /// How many there are of either.
     counts: Vec<[u8; 2]>,
 }
 
 impl Nearest {
-    pub(super) fn new(faces: usize) -> Self {
-        Self { places: vec![(0, 0.0); faces * KEPT], counts: vec![[0; 2]; faces] }
+    /// Where each face keeps so many others.
+    pub(super) fn new(faces: usize, kept: usize) -> Self {
+        Self { kept, places: vec![(0, 0.0); faces * kept], counts: vec![[0; 2]; faces] }
     }
 
     /// Takes a pair: each keeps the other if it is among the nearest.
@@ -35,13 +37,21 @@ impl Nearest {
 
     fn keep(&mut self, face: u32, other: u32, similarity: f32) {
         let own = face as usize;
+        let nearest = self.nearest();
         let Some(counts) = self.counts.get_mut(own) else { return };
-        let Some(kept) = self.places.get_mut(own * KEPT..(own + 1) * KEPT) else { return };
-        let (nearest, drawn) = kept.split_at_mut(NEAREST);
+        let Some(kept) = self.places.get_mut(own * self.kept..(own + 1) * self.kept) else {
+            return;
+        };
+        let (nearest, drawn) = kept.split_at_mut(nearest);
         let new = (other, similarity);
         // Of equals the first stays, so that the order of pairs settles who.
         put(nearest, &mut counts[0], new, |(_, similarity)| *similarity);
         put(drawn, &mut counts[1], new, |(other, _)| lot(face, *other));
+    }
+
+    /// Of those that a face keeps, how many are the nearest.
+    fn nearest(&self) -> usize {
+        self.kept - self.kept / DRAWN
     }
 
     /// Each face's list of those it keeps or is kept by, in order of slot.
@@ -49,10 +59,11 @@ impl Nearest {
         let faces = self.counts.len();
         let mut lists = vec![Vec::new(); faces];
         for (face, (&[nearest, drawn], kept)) in
-            (0_u32..).zip(self.counts.iter().zip(self.places.chunks(KEPT)))
+            (0_u32..).zip(self.counts.iter().zip(self.places.chunks(self.kept)))
         {
             let (nearest, drawn) = (usize::from(nearest), usize::from(drawn));
-            let those = kept.iter().take(nearest).chain(kept.iter().skip(NEAREST).take(drawn));
+            let those =
+                kept.iter().take(nearest).chain(kept.iter().skip(self.nearest()).take(drawn));
             for &(other, similarity) in those {
                 let (own, others) = (face as usize, other as usize);
                 if others < faces {
@@ -100,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_face_keeps_the_nearest_and_is_kept_by_those_whose_nearest_it_is() {
-        let mut nearest = Nearest::new(100);
+        let mut nearest = Nearest::new(100, 32);
         for other in 1..100 {
             nearest.take([0, other], other as f32 / 100.0);
         }
@@ -110,7 +121,7 @@ mod tests {
         // Each of the others keeps face 0, so it has all of them.
         assert_eq!(lists[0].len(), 99);
         assert_eq!(lists[5], [(0, 0.05)]);
-        let mut crowd = Nearest::new(80);
+        let mut crowd = Nearest::new(80, 32);
         for one in 0..80 {
             for other in one + 1..80 {
                 crowd.take([one, other], 1.0 - (other - one) as f32 / 100.0);
