@@ -3,18 +3,19 @@
 //! - **At its own size** each synthetic gallery is calibrated, and searched exhaustively for faces of
 //!   people who are not in it: half of `PROBES`. Is the part of them that reaches the threshold within
 //!   the interval that the calibration states?
-//! - **Carried**: a gallery of the first `FIRST` faces is calibrated for a size of `CARRY`, and the
-//!   threshold tried on the gallery of all those. Rows are in no order, so that the first are a
-//!   sample of all: the same people, with fewer photos.
+//! - **Carried**: a gallery of about `SAMPLE` faces is calibrated for a size of `CARRY`, and the
+//!   threshold tried on the gallery of all those. The sample is one of people, each with all photos,
+//!   or one of faces, whose people get further photos as it grows.
 //!
-//! `cargo bench --bench calibrate`. PROFILES, KINDS, FACES, PROBES, SEED, FIRST and CARRY change what
-//! is run; `FACES=` and `CARRY=0` leave out their part. Galleries are kept.
+//! `cargo bench --bench calibrate`. PROFILES, KINDS, FACES, PROBES, SEED, SAMPLE and CARRY change what
+//! is run; `FACES=` and `CARRY=0` leave out their part. Galleries are kept, and where one is both
+//! calibrated and carried to, its probes are searched for once.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use lookalike::calibration::{Calibration, calibrate};
@@ -22,9 +23,10 @@ use lookalike::ingest::Embeddings;
 use lookalike::synth::Profile;
 use lookalike::{Cancel, Embedding, Gallery, Query, Silent};
 use npyz::WriterBuilder;
+use xxhash_rust::xxh3::xxh3_64;
 
 mod common;
-use common::{Data, build_without_graph, listed, print_machine, setting};
+use common::{Data, build_without_graph, listed, print_machine, setting, subjects};
 
 const RATES: [f64; 3] = [0.1, 0.01, 0.001];
 /// Probes searched for at a time.
@@ -43,47 +45,44 @@ fn main() {
     let probes = setting("PROBES", if quick { 400 } else { 20_000 }) as u64;
     let seed = setting("SEED", 21) as u64;
     let carry = setting("CARRY", if quick { 2000 } else { 1_000_000 }) as u64;
-    let first = setting("FIRST", if quick { 500 } else { 10_000 });
+    let sample = setting("SAMPLE", if quick { 500 } else { 10_000 }) as u64;
     print_machine();
     println!("seed {seed}, {} probes of nobody", probes / 2);
     println!(
         "{:<34} {:>7} {:>10} {:>10} {:>10} {:>10} {:>7} {:>8}",
         "gallery", "FPIR", "threshold", "low", "high", "had", "inside", "seconds"
     );
-    for &faces in &sizes {
+    let mut all = sizes.clone();
+    all.extend((carry > 0 && !sizes.contains(&carry)).then_some(carry));
+    for faces in all {
         for &profile in &profiles {
             for kind in &kinds {
-                own_size(&Data::new(profile, faces, kind == "isolated", probes, seed));
+                let data = Data::new(profile, faces, kind == "isolated", probes, seed);
+                let gallery = Gallery::open(data.gallery_without_graph()).expect("a gallery");
+                let nearest = nearest(&gallery, &data);
+                if sizes.contains(&faces) {
+                    print(&data.name, &calibrated(&gallery), &nearest, &gallery);
+                }
+                for of in ["people", "faces"] {
+                    if faces == carry {
+                        let from = carried(&data, of, sample);
+                        print(&format!("  from {sample} by {of}"), &from, &nearest, &gallery);
+                    }
+                }
             }
         }
     }
-    if carry == 0 {
-        return;
-    }
-    println!("carried from {first} faces to {carry}");
-    for &profile in &profiles {
-        for kind in &kinds {
-            carried(&Data::new(profile, carry, kind == "isolated", probes, seed), first);
-        }
-    }
 }
 
-fn own_size(data: &Data) {
-    let gallery = Gallery::open(data.gallery_without_graph()).expect("a gallery");
-    let (calibration, seconds) = calibrated(&gallery);
-    print(data, &calibration, &nearest(&gallery, data), &gallery, seconds);
-}
-
-fn carried(data: &Data, first: usize) {
-    let sample = data.folder.join(format!("first-{first}"));
+/// The calibration of a sample of so many of the faces.
+fn carried(data: &Data, of: &str, faces: u64) -> (Calibration, f64) {
+    let sample = data.folder.join(format!("{faces}-of-{of}"));
     let place = sample.join("gallery");
     if !place.exists() {
-        take_first(data, &sample, first);
+        take_sample(data, &sample, of, faces);
         build_without_graph(&place, &sample);
     }
-    let (calibration, seconds) = calibrated(&Gallery::open(place).expect("a gallery"));
-    let gallery = Gallery::open(data.gallery_without_graph()).expect("a gallery");
-    print(data, &calibration, &nearest(&gallery, data), &gallery, seconds);
+    calibrated(&Gallery::open(place).expect("a gallery"))
 }
 
 fn calibrated(gallery: &Gallery) -> (Calibration, f64) {
@@ -106,11 +105,11 @@ fn nearest(gallery: &Gallery, data: &Data) -> Vec<f32> {
     nobody.chunks(BATCH).flat_map(search).collect()
 }
 
-fn print(data: &Data, calibration: &Calibration, nearest: &[f32], gallery: &Gallery, seconds: f64) {
-    let faces = gallery.len();
+fn print(name: &str, calibrated: &(Calibration, f64), nearest: &[f32], gallery: &Gallery) {
+    let ((calibration, seconds), faces) = (calibrated, gallery.len());
     for fpir in RATES {
         let Some(threshold) = calibration.threshold(fpir, faces) else {
-            println!("{:<34} {fpir:>7} no threshold", data.name);
+            println!("{name:<34} {fpir:>7} no threshold");
             continue;
         };
         let similarity = threshold.similarity;
@@ -119,32 +118,45 @@ fn print(data: &Data, calibration: &Calibration, nearest: &[f32], gallery: &Gall
         let had = reached as f64 / nearest.len() as f64;
         let inside = if (low..=high).contains(&had) { "yes" } else { "no" };
         println!(
-            "{:<34} {fpir:>7} {similarity:>10.4} {low:>10.5} {high:>10.5} {had:>10.5} {inside:>7} {seconds:>8.0}",
-            data.name
+            "{name:<34} {fpir:>7} {similarity:>10.4} {low:>10.5} {high:>10.5} {had:>10.5} {inside:>7} {seconds:>8.0}"
         );
     }
 }
 
-/// Copies the first rows to a folder of their own.
-fn take_first(data: &Data, folder: &PathBuf, rows: usize) {
+/// Copies the rows of about so many faces to a folder of their own.
+fn take_sample(data: &Data, folder: &Path, of: &str, faces: u64) {
     fs::create_dir_all(folder).expect("a folder");
     let file = Embeddings::open(&data.folder.join("embeddings.npy"), None).expect("readable");
+    let rows = sampled(data, of, faces as f64 / file.rows() as f64);
     let out = BufWriter::new(fs::File::create(folder.join("embeddings.npy")).expect("a file"));
     let mut writer = npyz::WriteOptions::new()
         .default_dtype()
-        .shape(&[rows as u64, file.dims() as u64])
+        .shape(&[rows.iter().filter(|&&taken| taken).count() as u64, file.dims() as u64])
         .writer(out)
         .begin_nd()
         .expect("an array");
     let mut row = vec![0.0_f32; file.dims()];
-    for at in 0..rows as u64 {
+    for (at, _) in (0..).zip(&rows).filter(|(_, taken)| **taken) {
         file.read(at, &mut row).expect("a row");
         writer.extend(row.iter().copied()).expect("written");
     }
     writer.finish().expect("written");
     let lines = BufReader::new(fs::File::open(data.folder.join("manifest.csv")).expect("a file"));
     let mut out = BufWriter::new(fs::File::create(folder.join("manifest.csv")).expect("a file"));
-    for line in lines.lines().take(rows + 1) {
+    let taken = std::iter::once(&true).chain(&rows);
+    for (line, _) in lines.lines().zip(taken).filter(|(_, taken)| **taken) {
         writeln!(out, "{}", line.expect("a line")).expect("written");
+    }
+}
+
+/// Which rows belong to a sample of this share: drawn by a hash of the subject, or of the row.
+fn sampled(data: &Data, of: &str, share: f64) -> Vec<bool> {
+    let taken = |name: &[u8]| (xxh3_64(name) as f64) < share * u64::MAX as f64;
+    let subjects = subjects(&data.folder.join("manifest.csv"));
+    let of_people =
+        subjects.iter().map(|subject| taken(subject.as_deref().expect("one").as_bytes()));
+    match of {
+        "people" => of_people.collect(),
+        _ => (0..subjects.len()).map(|row| taken(&row.to_le_bytes())).collect(),
     }
 }
