@@ -62,6 +62,8 @@ fn main() {
                 let nearest = nearest(&gallery, &data);
                 if sizes.contains(&faces) {
                     print(&data.name, &calibrated(&gallery), &nearest, &gallery);
+                } else {
+                    println!("{}", data.name);
                 }
                 for of in ["people", "faces"] {
                     if faces == carry {

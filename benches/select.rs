@@ -1,19 +1,20 @@
 //! Searches for all faces above a threshold, and searches with filters.
 //!
 //! One clustered gallery of `FACES` synthetic faces, among its people one with a twentieth of all
-//! photos and twenty with a thousandth each, built as a user would build it. Each face has a `part`,
-//! a number drawn at random, so that `part < n` lets a chosen share of the faces pass.
+//! photos and twenty with a thousandth each (but with `CROWD=0`), built as a user would build it.
+//! Each face has a `part`, a number drawn at random, so that `part < n` lets a chosen share of the
+//! faces pass.
 //!
 //! - **Ranges**: every face at or above `AT_LEAST`, by what the gallery promises at a hit rate of
 //!   0.99, for probes of people with 1, about 10, about 100, a thousandth and a twentieth of all
 //!   photos; beside it scoring every face by its vector.
-//! - **Filters**: the ten nearest of 50, 5, 0.5 and 0.005 % of the faces, the same.
+//! - **Filters**: the ten nearest of 50, 20, 5, 0.5 and 0.005 % of the faces, the same.
 //!
 //! Hit rates count the mates among what scoring every face finds. Times are medians over the probes
 //! of the median of `ROUNDS` rounds, on one thread.
 //!
-//! `cargo bench --bench select`. FACES, PROFILE, ISOLATED (1 or 0), AT_LEAST, PROBES and ROUNDS
-//! change what is run. The gallery is kept.
+//! `cargo bench --bench select`. FACES, PROFILE, ISOLATED and CROWD (1 or 0), SEED, AT_LEAST,
+//! PROBES and ROUNDS change what is run. The gallery is kept.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -30,7 +31,6 @@ mod common;
 use common::{cache, listed, mates_in_top, median, print_machine, read, setting, subjects};
 
 const K: usize = 10;
-const SEED: u64 = 11;
 const RATE: f64 = 0.99;
 /// Probes a line at most, and how many of them are also timed exhaustively.
 const EACH: usize = 100;
@@ -44,29 +44,33 @@ fn main() {
     let probes = setting("PROBES", if quick { 40 } else { 4000 }) as u64;
     let rounds = setting("ROUNDS", if quick { 1 } else { 5 });
     let profile = listed::<Profile>("PROFILE", "arcface-512")[0];
-    let isolated = setting("ISOLATED", 0) == 1;
+    let (isolated, crowd) = (setting("ISOLATED", 0) == 1, setting("CROWD", 1) == 1);
     let at_least = listed::<f32>("AT_LEAST", "0.45")[0];
     print_machine();
     let kind = if isolated { "isolated" } else { "clustered" };
-    println!("{profile} {kind} {faces}, seed {SEED}, hit rate {RATE}, medians of {rounds} rounds");
-    let folder = cache().join(format!("select-{profile}-{kind}-{faces}-{probes}"));
-    let gallery = gallery(&folder, profile, isolated, faces, probes);
+    let seed = setting("SEED", 11) as u64;
+    println!("{profile} {kind} {faces}, seed {seed}, hit rate {RATE}, medians of {rounds} rounds");
+    let people = if crowd { "crowd" } else { "no-crowd" };
+    println!("{people}");
+    let folder = cache().join(format!("select-{profile}-{kind}-{faces}-{probes}-{seed}-{people}"));
+    let mut synth = Synth { isolated, probes, seed, ..Synth::new(profile, faces) };
+    if crowd {
+        synth.subject_sizes = vec![faces / 1000; 20];
+        synth.subject_sizes.push(faces / 20);
+    }
+    let gallery = gallery(&folder, &synth);
     let bench = Bench::new(&gallery, &folder, rounds);
     bench.ranges(at_least);
     bench.filters();
 }
 
 /// The gallery, built where it is not there yet.
-fn gallery(folder: &Path, profile: Profile, isolated: bool, faces: u64, probes: u64) -> Gallery {
+fn gallery(folder: &Path, synth: &Synth) -> Gallery {
     let place = folder.join("gallery");
     if !place.exists() {
         let _ = fs::remove_dir_all(folder);
-        let mut subject_sizes = vec![faces / 1000; 20];
-        subject_sizes.push(faces / 20);
-        let synth =
-            Synth { isolated, probes, seed: SEED, subject_sizes, ..Synth::new(profile, faces) };
         synth.write(folder, None, &Silent, &Cancel::new()).expect("a synthetic gallery");
-        let manifest = with_parts(folder);
+        let manifest = with_parts(folder, synth.seed);
         let begun = Instant::now();
         Build::new(&place, folder.join("embeddings.npy"))
             .manifest(manifest)
@@ -78,12 +82,12 @@ fn gallery(folder: &Path, profile: Profile, isolated: bool, faces: u64, probes: 
 }
 
 /// The manifest with another column, `part`.
-fn with_parts(folder: &Path) -> PathBuf {
+fn with_parts(folder: &Path, seed: u64) -> PathBuf {
     let (from, to) = (folder.join("manifest.csv"), folder.join("with-parts.csv"));
     let lines = BufReader::new(fs::File::open(from).expect("a manifest")).lines();
     let mut out = BufWriter::new(fs::File::create(&to).expect("a file"));
     // A linear congruential generator (Knuth's MMIX) is random enough to draw a part with.
-    let mut state = SEED;
+    let mut state = seed;
     for (at, line) in lines.enumerate() {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -148,7 +152,7 @@ impl<'a> Bench<'a> {
         head("pass, %");
         let mated = (0..self.probes.len()).filter(|&at| self.probed[at].is_some());
         let mated: Vec<usize> = mated.take(3 * EACH).collect();
-        for part in [PARTS / 2, PARTS / 20, PARTS / 200, 1] {
+        for part in [PARTS / 2, PARTS / 5, PARTS / 20, PARTS / 200, 1] {
             let filter: Filter = format!("part < {part}").parse().expect("a filter");
             let query = Query::new().top(K).hit_rate(RATE).filter(filter);
             let share = format!("{}", part as f64 * 100.0 / PARTS as f64);

@@ -257,7 +257,7 @@ mod tests {
     fn a_lock_ends_although_a_started_process_still_has_a_copy() {
         let folder = tempfile::tempdir().unwrap();
         let held = lock(folder.path()).unwrap().unwrap();
-        let copy = held.0.try_clone().unwrap();
+        let copy = held.file().try_clone().unwrap();
         assert!(matches!(lock(folder.path()), Err(BuildError::Locked { .. })));
         drop(held);
         assert!(lock(folder.path()).unwrap().is_some());

@@ -2,8 +2,9 @@
 //!
 //! Two faces of one image are two people, unless they are one face that was enrolled twice: their
 //! boxes overlap by half of what they cover together or more (the usual measure of detectors;
-//! Everingham et al. 2010), or one of them has no box and their embeddings are equal. Faces are of one image if its bytes are the same, or, where they
-//! could not be read, its path. What a user marked as not the same comes before all of this.
+//! Everingham et al. 2010), or one of them has no box and their embeddings are equal. Faces are of
+//! one image if its bytes are the same, or, where they could not be read, its path. What a user
+//! marked as not the same comes before all of this.
 
 use std::collections::{BTreeMap, HashMap};
 

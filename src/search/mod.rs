@@ -23,6 +23,7 @@ mod exact;
 mod exhaustive;
 mod explain;
 mod filter;
+mod filtered;
 mod finish;
 mod fuse;
 mod matches;
@@ -61,6 +62,7 @@ pub(crate) use selection::SelectionCache;
 pub(crate) use similarity::Exact;
 pub(crate) use stop::Stop;
 
+use filtered::Filtered;
 pub use plan::FEW;
 use query::Request;
 use searcher::Searcher;
@@ -173,7 +175,7 @@ impl Gallery {
         if request.query.by_subject {
             return Subjects::new(self, request)?.search(probe.values());
         }
-        Searcher::new(self, request)?.search(probe.values())
+        Filtered::new(self, request)?.search(probe.values())
     }
 
     /// The faces most like a probe, of those shown.
@@ -200,8 +202,8 @@ impl Gallery {
             let subjects = Subjects::new(self, &request)?;
             return Ok((subjects.plan, subjects.basis));
         }
-        let searcher = Searcher::new(self, &request)?;
-        Ok((searcher.plan, searcher.basis))
+        let filtered = Filtered::new(self, &request)?;
+        Ok((filtered.plan(), filtered.basis()))
     }
 
     /// The answers to many probes, in their order, on the threads of the current rayon pool.
@@ -237,17 +239,17 @@ impl Gallery {
         probes: &[Embedding],
         request: &Request<'_>,
     ) -> Result<Vec<Result<Matches<'_>, SearchError>>, SearchError> {
-        let searcher = Searcher::new(self, request)?;
-        if searcher.is_apart() {
+        let filtered = Filtered::new(self, request)?;
+        if filtered.is_apart() {
             let one = |probe: &Embedding| {
-                self.check_probe(probe).and_then(|()| searcher.search(probe.values()))
+                self.check_probe(probe).and_then(|()| filtered.search(probe.values()))
             };
             return Ok(probes.par_iter().map(one).collect());
         }
         let each = probes.len().div_ceil(rayon::current_num_threads());
         Ok(probes
             .par_chunks(each.clamp(1, PROBES_A_SCAN))
-            .flat_map_iter(|few| self.scan(few, &searcher))
+            .flat_map_iter(|few| self.scan(few, &filtered.passing))
             .collect())
     }
 

@@ -6,7 +6,7 @@
 //! widened, and every face scored once that costs no more.
 
 use super::matches::Basis;
-use super::promise::{PROMISED, Rung, passing_microseconds};
+use super::promise::{PROMISED, passing_microseconds};
 use super::query::{DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
@@ -30,71 +30,73 @@ const SCAN_HOLDS: f64 = 0.999;
 /// 19 faces of 20 lie within.
 const LEAST_SURE: f32 = 2.0;
 /// The most faces that plans were measured for.
-const MOST_PROMISED: usize = PROMISED[PROMISED.len() - 1];
+pub(super) const MOST_PROMISED: usize = PROMISED[PROMISED.len() - 1];
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 
 impl Searcher<'_, '_> {
-    /// How to begin, and what the answers will be worth.
-    pub(super) fn choose(&self) -> (Plan, Basis) {
-        let plan = self.choose_plan();
+    /// Settles how to begin, and what the answers will be worth.
+    pub(super) fn choose(&mut self) {
         let query = self.request.query;
-        let told = query.plan.is_some() || query.beam.is_some() || query.share.is_some();
-        let basis = match plan {
+        let told = self.told();
+        (self.plan, self.microseconds) =
+            told.map_or_else(|| self.cheapest(), |plan| (plan, f64::INFINITY));
+        self.basis = match self.plan {
             Plan::Exhaustive => Basis::Complete,
-            _ if told || !self.is_measured() => Basis::Unmeasured,
+            _ if told.is_some() || !self.is_measured() => Basis::Unmeasured,
             _ => Basis::Planned { hit_rate: query.hit_rate.unwrap_or(DEFAULT_HIT_RATE) },
         };
-        (plan, basis)
     }
 
-    fn choose_plan(&self) -> Plan {
+    /// The plan that the query itself asks for.
+    fn told(&self) -> Option<Plan> {
         let query = self.request.query;
-        if let Some(plan) = query.plan {
-            return plan;
+        if query.plan.is_some() {
+            return query.plan;
         }
         if query.exhaustive {
-            return Plan::Exhaustive;
+            return Some(Plan::Exhaustive);
         }
-        let filtered = self.request.selection.is_some();
         if let Some(beam) = query.beam {
             // A beam that was asked for is walked in any gallery, but never where fewer pass a
             // filter than it would read: scoring those is exact and cheaper.
             let degree = self.graph.as_ref().map_or(0, |graph| graph.degree);
             let width = self.slack(self.width(self.keep(beam)));
-            let reads = width.saturating_mul(degree / 2);
-            return if filtered && self.passing <= reads.saturating_mul(WORTH_MISSING) {
-                Plan::Exhaustive
-            } else {
-                Plan::Walk { beam }
-            };
+            let few = width.saturating_mul(degree / 2).saturating_mul(WORTH_MISSING);
+            let is_few = self.selection.is_some() && self.passing <= few;
+            return Some(if is_few { Plan::Exhaustive } else { Plan::Walk { beam } });
         }
+        query.share.map(|share| self.scan(share, SHARE_CONFIDENCE))
+    }
+
+    /// A scan that nothing was measured for.
+    fn scan(&self, share: f64, confidence: f32) -> Plan {
         let keep = SCAN_KEEP.saturating_mul(self.wanted).min(self.faces);
-        let scan = |share, confidence| Plan::Scan { share, keep, confidence };
-        if let Some(share) = query.share {
-            return scan(share, SHARE_CONFIDENCE);
-        }
+        Plan::Scan { share, keep, confidence }
+    }
+
+    /// The cheapest plan that keeps the hit rate, and what it takes, about, where that is known.
+    fn cheapest(&self) -> (Plan, f64) {
+        let query = self.request.query;
+        let by_vectors = (Plan::Exhaustive, passing_microseconds(self.passing));
         let hit_rate = query.hit_rate.unwrap_or(DEFAULT_HIT_RATE);
         if self.passing <= FEW || hit_rate >= 1.0 {
-            return Plan::Exhaustive;
+            return by_vectors;
         }
         // Nothing was measured for so many; a scan that allows for nearly any error serves them.
         if !self.is_measured() {
-            return if hit_rate <= SCAN_HOLDS {
-                scan(1.0, SCAN_CONFIDENCE)
-            } else {
-                Plan::Exhaustive
-            };
+            let scan = (self.scan(1.0, SCAN_CONFIDENCE), f64::INFINITY);
+            return if hit_rate <= SCAN_HOLDS { scan } else { by_vectors };
         }
-        let Some(promise) = &self.gallery.catalogue().promise else { return Plan::Exhaustive };
+        let Some(promise) = &self.gallery.catalogue().promise else { return by_vectors };
+        let filtered = self.selection.is_some();
         let rung = match (query.at_least, self.wanted) {
             (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered),
             (_, wanted) => promise.plan(wanted, hit_rate, filtered),
         };
+        let rung = rung.map(|rung| (rung.plan, rung.microseconds()));
         // Where few of many pass, their vectors cost less than the sketches of all.
-        let by_vectors = passing_microseconds(self.passing);
-        let worth = |rung: &&Rung| !filtered || rung.microseconds() < by_vectors;
-        rung.filter(worth).map_or(Plan::Exhaustive, |rung| rung.plan)
+        rung.filter(|(_, cost)| !filtered || *cost < by_vectors.1).unwrap_or(by_vectors)
     }
 
     /// Whether plans were measured for so many faces, or for such a threshold. A gallery that was

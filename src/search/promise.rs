@@ -174,7 +174,8 @@ impl Rung {
 
 impl Promise {
     /// The cheapest plan that keeps a hit rate where `k` faces are asked for; `None` where none
-    /// that was measured does. With a filter only a scan is known to keep it, as it reads all.
+    /// that was measured does. Among those that pass a filter only a scan is known to keep it, as it
+    /// reads all.
     pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool) -> Option<&Rung> {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
         cheapest(&ladder.rungs, hit_rate, filtered)

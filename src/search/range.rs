@@ -39,7 +39,7 @@ impl Searcher<'_, '_> {
         let query = self.request.query;
         let at_least = query.at_least.filter(|_| self.wanted == usize::MAX)?;
         let hops = (seen + self.faces / SKETCHES_A_HOP) as u64;
-        self.request.selection.is_none().then_some(Range { at_least, hops })
+        self.selection.is_none().then_some(Range { at_least, hops })
     }
 }
 

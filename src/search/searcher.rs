@@ -41,14 +41,36 @@ pub(super) struct Searcher<'g, 'q> {
     pub(super) cells: Cells<'g>,
     pub(super) graph: Option<GraphView<'g>>,
     pub(super) faces: usize,
+    /// Those that pass the filters, where there are some.
+    pub(super) selection: Option<&'q Selection>,
     pub(super) passing: usize,
     pub(super) wanted: usize,
     pub(super) plan: Plan,
     pub(super) basis: Basis,
+    /// What the plan takes, about, where it is known.
+    pub(super) microseconds: f64,
 }
 
 impl<'g, 'q> Searcher<'g, 'q> {
     pub(super) fn new(gallery: &'g Gallery, request: &'q Request<'q>) -> Result<Self, SearchError> {
+        Self::of(gallery, request, request.selection.as_deref(), request.query.wanted())
+    }
+
+    /// Whatever the filters of a request, all faces are searched for so many.
+    pub(super) fn among_all(
+        gallery: &'g Gallery,
+        request: &'q Request<'q>,
+        wanted: usize,
+    ) -> Result<Self, SearchError> {
+        Self::of(gallery, request, None, wanted)
+    }
+
+    fn of(
+        gallery: &'g Gallery,
+        request: &'q Request<'q>,
+        selection: Option<&'q Selection>,
+        wanted: usize,
+    ) -> Result<Self, SearchError> {
         let segment = &gallery.0.segment;
         let faces = segment.faces() as usize;
         let mut searcher = Self {
@@ -58,12 +80,14 @@ impl<'g, 'q> Searcher<'g, 'q> {
             cells: segment.codes.cells()?,
             graph: segment.graph.as_ref().map(|graph| graph.view()),
             faces,
-            passing: request.selection.as_ref().map_or(faces, |found| found.count() as usize),
-            wanted: request.query.wanted(),
+            selection,
+            passing: selection.map_or(faces, |found| found.count() as usize),
+            wanted,
             plan: Plan::Exhaustive,
             basis: Basis::Complete,
+            microseconds: f64::INFINITY,
         };
-        (searcher.plan, searcher.basis) = searcher.choose();
+        searcher.choose();
         Ok(searcher)
     }
 
@@ -148,7 +172,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let Some(graph) = &self.graph else { return Ok(None) };
         let keep = self.keep(beam);
-        let selection = self.request.selection.as_deref();
+        let selection = self.selection;
         let selected = selection.map(|found| (found, keep));
         let width = self.width(keep);
         counters.plan = Plan::Walk { beam: width };
@@ -248,7 +272,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let (Some(graph), false) = (&self.graph, all) else {
             return self.decide(candidates, all, asked, confidence, reranked, counters);
         };
-        let selection = self.request.selection.as_deref().map(|found| (found, sieve.keep));
+        let selection = self.selection.map(|found| (found, sieve.keep));
         let ask =
             Walk { from: candidates, hops: HOPS_AFTER_SCAN, selection, ..Walk::of(sieve.keep) };
         self.take_walk(graph, ask, &asked.coded, steps, counters)?;
@@ -298,7 +322,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
 
     /// The faces that are looked at, where not all are.
     pub(super) fn seen(&self) -> Option<&'q Selection> {
-        self.request.selection.as_deref().or(self.request.shown.as_deref())
+        self.selection.or(self.request.shown.as_deref())
     }
 
     /// Turns candidates by estimate into an answer by exact similarity; `None` where more

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 /// Probes of one subject that count as one.
 const TOGETHER: usize = 10;
+/// Probes with few mates that it takes to say anything of their hit rate, and to prove one of 0.99.
+const SOME: usize = 30;
+const ENOUGH_TO_PROVE: usize = 300;
 
 /// Hits and mates of probes that say something of their own.
 ///
@@ -59,6 +62,18 @@ pub(super) fn hit_rate(counts: &[(usize, usize)]) -> (f64, f64) {
     (rate, ((centre - width) / (1.0 + Z * Z / n)).clamp(0.0, rate))
 }
 
+/// The least of the hit rate of all probes and of that of those with few mates, who hardly count
+/// among all: nearly all mates are of people with many photos, who lead to one another.
+pub(super) fn least(all: &[(usize, usize)], few: &[(usize, usize)]) -> (f64, f64) {
+    let ((rate, bound), (rate_of_few, bound_of_few)) = (hit_rate(all), hit_rate(few));
+    match few.len() {
+        ..SOME => (rate, bound),
+        // Too few to prove much: what is observed has to do.
+        SOME..ENOUGH_TO_PROVE => (rate.min(rate_of_few), bound.min(rate_of_few)),
+        ENOUGH_TO_PROVE.. => (rate.min(rate_of_few), bound.min(bound_of_few)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +100,17 @@ mod tests {
         let (rate, bound) = hit_rate(&[(1, 1); 300]);
         assert!(rate == 1.0 && (0.985..0.995).contains(&bound), "{bound}");
         assert_eq!(hit_rate(&[]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn those_with_few_mates_count_by_themselves() {
+        let all = [vec![(30, 30); 3000], vec![(0, 1); 20]].concat();
+        let few = |found: usize| [vec![(1, 1); found], vec![(0, 1); 20]].concat();
+        let of_all = hit_rate(&all);
+        assert!(of_all.1 > 0.999);
+        assert_eq!(least(&all, &few(9)), of_all);
+        assert_eq!(least(&all, &few(80)), (0.8, 0.8));
+        let (rate, bound) = least(&all, &few(380));
+        assert!(rate == 0.95 && (0.92..0.95).contains(&bound), "{rate} {bound}");
     }
 }

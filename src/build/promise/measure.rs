@@ -48,9 +48,6 @@ const KEEP_CROWD: [(usize, usize); 3] = [(16, 1024), (32, 3072), (64, 8192)];
 const CROWD_KEPT: [f32; 4] = [-0.5, 0.0, 0.5, 2.0];
 /// Mates of a probe that are few.
 const FEW_MATES: usize = 3;
-/// Probes with few mates that it takes to say anything of their hit rate, and to prove one of 0.99.
-const SOME: usize = 30;
-const ENOUGH_TO_PROVE: usize = 300;
 
 /// Where every face at or above a threshold is asked for: beams, and confidences of scans.
 const RANGE_BEAMS: [usize; 6] = [16, 32, 64, 128, 256, 512];
@@ -88,7 +85,7 @@ impl<'a> Measuring<'a> {
                 self.climb(gallery, which, kind, &mut tried)?;
                 progress.advance(1);
             }
-            // With a filter, only scans of all faces serve.
+            // Among those that pass a filter, only scans of all faces serve.
             let mut scans = tried.iter().filter(|rung| rung.plan.is_whole_scan());
             if scans.all(|rung| rung.hit_rate < ENOUGH) {
                 for kind in self.sample.goals[which].kinds_for_a_crowd() {
@@ -173,16 +170,13 @@ impl<'a> Measuring<'a> {
             let said = counted.map(|(case, &(hits, mates, _))| (case.subject(), hits, mates));
             bound::counts(said.filter(|&(_, _, mates)| mates > 0))
         };
-        let (mut hit_rate, mut at_least) = bound::hit_rate(&counted(&|_| true));
-        if let Goal::AtLeast(_) = self.sample.goals[which] {
-            // Nearly all mates are of people with many photos, who lead to one another.
-            let alone = counted(&|case| case.mates().len() <= FEW_MATES);
-            let (rate, bound) = bound::hit_rate(&alone);
-            if alone.len() >= SOME {
-                hit_rate = rate.min(hit_rate);
-                at_least = at_least.min(if alone.len() >= ENOUGH_TO_PROVE { bound } else { rate });
+        let all = counted(&|_| true);
+        let (hit_rate, at_least) = match self.sample.goals[which] {
+            Goal::Top(_) => bound::hit_rate(&all),
+            Goal::AtLeast(_) => {
+                bound::least(&all, &counted(&|case| case.mates().len() <= FEW_MATES))
             }
-        }
+        };
         Ok(Rung {
             plan,
             hit_rate,
