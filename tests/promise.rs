@@ -411,6 +411,55 @@ fn with_a_filter_the_price_decides_between_scan_vectors_and_the_nearest_of_all()
 }
 
 #[test]
+fn with_a_filter_and_by_subject_fresh_probes_find_what_was_promised() {
+    // People with one photo are easily missed, and hardly count among the nearest hundred.
+    let made = made(false, Builder::Own, true);
+    let Measured { gallery, probes, subjects, .. } = &made;
+    let filter: lookalike::Filter = "captured_on >= '2016-01-01'".parse().unwrap();
+    for k in [1, 10] {
+        for query in [
+            Query::new().top(k),
+            Query::new().top(k).filter(filter.clone()),
+            Query::new().top(k).group_by_subject(),
+        ] {
+            let mates = |query: &Query| -> Vec<HashSet<u64>> {
+                let each = probes.iter().zip(subjects).filter(|(_, subject)| subject.is_some());
+                let mates = each.map(|(probe, subject)| {
+                    let found = gallery.search(probe, query).unwrap().into_iter();
+                    let mates = found.filter(|face| face.face().unwrap().subject == *subject);
+                    mates.map(|face| face.face_id.0).collect()
+                });
+                mates.collect()
+            };
+            let wanted = mates(&query.clone().exhaustive());
+            for rate in [0.95, 0.99] {
+                let found = mates(&query.clone().hit_rate(rate));
+                let hits = |(found, wanted): (&HashSet<u64>, &HashSet<u64>)| {
+                    found.intersection(wanted).count()
+                };
+                let hits: usize = found.iter().zip(&wanted).map(hits).sum();
+                let all: usize = wanted.iter().map(HashSet::len).sum();
+                let kept = hits as f64 / all as f64;
+                // So few probes say this much and no more.
+                let chance = 3.0 * (rate * (1.0 - rate) / all as f64).sqrt();
+                assert!(all > 90 && kept >= rate - chance, "{query:?}: {kept} of {all} for {rate}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_exact_depends_on_no_plan() {
+    let Measured { gallery, probes, .. } = isolated();
+    let walk = Query::new().plan(Plan::Walk { beam: 1 });
+    let of = |query: &Query| Exact::of(gallery, &probes[..50], 10, query, &Silent).unwrap();
+    let found = measure(gallery, &probes[..50], &Truth::new(of(&walk)), &walk, 1).unwrap();
+    let known = measure(gallery, &probes[..50], &Truth::new(of(&Query::new())), &walk, 1).unwrap();
+    assert!(found.recall.unwrap() < 0.999, "{:?}", found.recall);
+    assert_eq!(found.recall, known.recall);
+}
+
+#[test]
 fn in_memory_or_mapped_the_answers_are_the_same() {
     let Measured { gallery, probes, folder, .. } = isolated();
     let resident = Gallery::open_resident(folder.path().join("g")).unwrap();

@@ -135,17 +135,25 @@ enum Score {
 }
 
 /// Where an answer took scoring every face, as no plan is known to keep the hit rate: says so.
-fn unplanned(args: &Args, gallery: &Gallery, answer: &Answer) -> Option<String> {
+fn unplanned(
+    args: &Args,
+    threshold: &LeastSimilarity,
+    gallery: &Gallery,
+    answer: &Answer,
+) -> Option<String> {
     let (counters, promise) = (answer.counters?, gallery.catalogue().promise.as_ref()?);
     let wanted = args.hit_rate.unwrap_or(DEFAULT_HIT_RATE);
     let told = args.beam.is_some() || args.share.is_some() || args.exhaustive || wanted >= 1.0;
     if told || counters.plan != Plan::Exhaustive || counters.passing <= FEW as u64 {
         return None;
     }
-    // Subjects take the plan for a hundred faces.
-    let k = args.k.unwrap_or(DEFAULT_TOP);
-    let k = if args.group_by.is_some() { k.max(100) } else { k };
-    let best = promise.best(k).filter(|best| best.at_least < wanted)?;
+    let best = match (top(args, threshold), threshold.similarity) {
+        (None, Some(at_least)) => promise.best_of_range(at_least),
+        // Subjects take the plan for a hundred faces.
+        (k, _) if args.group_by.is_some() => promise.best(k.unwrap_or(DEFAULT_TOP).max(100)),
+        (k, _) => promise.best(k.unwrap_or(DEFAULT_TOP)),
+    };
+    let best = best.filter(|best| best.at_least < wanted)?;
     Some(format!(
         "no plan is known to keep a hit rate of {wanted} here (the best keeps {:.4}): every face was \
          scored",
@@ -226,7 +234,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let why = explain(&gallery, &query, &probe, &matches, &to_explain)?;
             let answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
             failed |= answer.error.is_some();
-            if let (false, Some(remark)) = (remarked, unplanned(args, &gallery, &answer)) {
+            if let (false, Some(remark)) =
+                (remarked, unplanned(args, &threshold, &gallery, &answer))
+            {
                 eprintln!("{remark}");
                 remarked = true;
             }

@@ -7,7 +7,8 @@
 //! those who are alike, the search begins anew among those that pass.
 
 use super::matches::{Basis, Matches};
-use super::plan::{FEW, MOST_PROMISED};
+use super::plan::FEW;
+use super::promise::MOST_PROMISED;
 use super::query::{Plan, Request};
 use super::searcher::Searcher;
 use super::{Gallery, SearchError};

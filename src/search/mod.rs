@@ -53,7 +53,7 @@ pub use fuse::Fusion;
 pub use matches::{Basis, Counters, Match, Matches};
 pub use promise::{Ladder, Promise, RangeLadder, Reads, Rung};
 #[cfg(feature = "build")]
-pub(crate) use promise::{PROMISED, exhaustive_microseconds};
+pub(crate) use promise::{MOST_PROMISED, PROMISED, exhaustive_microseconds};
 pub use query::{DEFAULT_HIT_RATE, DEFAULT_TOP, Plan, Query};
 pub(crate) use scratch::Candidate;
 pub(crate) use scratch::ScratchPool;

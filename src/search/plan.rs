@@ -6,7 +6,7 @@
 //! widened, and every face scored once that costs no more.
 
 use super::matches::Basis;
-use super::promise::{PROMISED, passing_microseconds};
+use super::promise::{MOST_PROMISED, passing_microseconds};
 use super::query::{DEFAULT_HIT_RATE, Plan};
 use super::scan::Sieve;
 use super::searcher::Searcher;
@@ -29,8 +29,6 @@ const SCAN_HOLDS: f64 = 0.999;
 /// Standard deviations of error that are allowed for at least where a vector or a threshold decides:
 /// 19 faces of 20 lie within.
 const LEAST_SURE: f32 = 2.0;
-/// The most faces that plans were measured for.
-pub(super) const MOST_PROMISED: usize = PROMISED[PROMISED.len() - 1];
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 

@@ -8,12 +8,15 @@ use super::query::Plan;
 
 /// The numbers of faces asked for that hit rates are measured at; another takes the next of them.
 pub(crate) const PROMISED: [usize; 3] = [1, 10, 100];
+/// The most of them.
+pub(crate) const MOST_PROMISED: usize = PROMISED[PROMISED.len() - 1];
 
 /// What plans deliver on a gallery.
 ///
 /// Measured with faces that were left out of the graph for it, and with made-up mates of people who
 /// have but one photo. Hit rates count the mates within the exact top k, found by scoring every
-/// face.
+/// face. They hold where fewer than k are asked for, too: of the mates within the exact top 1, where
+/// everybody has one, and those within the exact top 10, as many are found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Promise {
@@ -68,7 +71,7 @@ pub struct RangeLadder {
 pub struct Rung {
     /// The plan.
     pub plan: Plan,
-    /// Hit rate, in \[0, 1\].
+    /// Hit rate, in \[0, 1\]: the least of those for up to as many faces as were asked for.
     pub hit_rate: f64,
     /// The hit rate's lower 95 % bound (one-sided).
     pub at_least: f64,
@@ -192,8 +195,7 @@ impl Promise {
     /// next higher one, where more of them are barely above it. `None` where none does, or the
     /// threshold is below all that were measured.
     pub fn range(&self, at_least: f32, hit_rate: f64, filtered: bool) -> Option<&Rung> {
-        let above = self.ranges.partition_point(|ladder| ladder.at_least <= at_least);
-        let around = self.ranges.get(above.checked_sub(1)?..self.ranges.len().min(above + 1))?;
+        let around = self.around(at_least)?;
         let kept_by = |plan: Plan, ladder: &RangeLadder| {
             let mut rungs = ladder.rungs.iter();
             rungs.any(|rung| rung.at_least >= hit_rate && plan.finds_as_much_as(rung.plan))
@@ -205,11 +207,29 @@ impl Promise {
             .min_by(|a, b| a.microseconds().total_cmp(&b.microseconds()))
     }
 
+    /// What is proven of the plan that keeps the highest hit rate where every face at or above a
+    /// threshold is asked for: at the one of the two next thresholds that were measured where less is.
+    pub fn best_of_range(&self, at_least: f32) -> Option<&Rung> {
+        let bests = self.around(at_least)?.iter().filter_map(|ladder| most(&ladder.rungs));
+        bests.min_by(|a, b| a.at_least.total_cmp(&b.at_least))
+    }
+
+    /// The next lower threshold that was measured, and the next higher one where there is one.
+    fn around(&self, at_least: f32) -> Option<&[RangeLadder]> {
+        let above = self.ranges.partition_point(|ladder| ladder.at_least <= at_least);
+        self.ranges.get(above.checked_sub(1)?..self.ranges.len().min(above + 1))
+    }
+
     /// What is proven of the plan that keeps the highest hit rate where `k` faces are asked for.
     pub fn best(&self, k: usize) -> Option<&Rung> {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
-        ladder.rungs.iter().max_by(|a, b| a.at_least.total_cmp(&b.at_least))
+        most(&ladder.rungs)
     }
+}
+
+/// The one that keeps the highest hit rate.
+fn most(rungs: &[Rung]) -> Option<&Rung> {
+    rungs.iter().max_by(|a, b| a.at_least.total_cmp(&b.at_least))
 }
 
 fn cheapest(rungs: &[Rung], hit_rate: f64, filtered: bool) -> Option<&Rung> {

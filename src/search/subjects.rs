@@ -15,8 +15,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::filtered::Filtered;
 use super::matches::{Basis, Match, Matches};
-use super::promise::PROMISED;
+use super::promise::MOST_PROMISED;
 use super::query::{Plan, Query, Request};
 use super::searcher::Searcher;
 use super::selection::Selection;
@@ -128,14 +129,14 @@ impl<'g, 'q> Subjects<'g, 'q> {
         let mut subjects = Self { gallery, request, sought, exhaustive: false, plan, basis };
         let mut first = subjects.first();
         // As many as that are not found quicker by codes.
-        let many = sought > measured() && sought != usize::MAX;
+        let many = sought > MOST_PROMISED && sought != usize::MAX;
         let passing = request.selection.as_deref().map_or(gallery.len(), |s| s.count().into());
         let told = query.beam.is_some() || query.share.is_some() || query.plan.is_some();
         let all = many && !told && subjects.faces(0) as u64 >= passing / WORTH_CODES;
         first.exhaustive |= all;
         let request = Request { query: &first, ..request.clone() };
-        let searcher = Searcher::new(gallery, &request)?;
-        (subjects.plan, subjects.basis) = (searcher.plan, searcher.basis);
+        let first = Filtered::new(gallery, &request)?;
+        (subjects.plan, subjects.basis) = (first.plan(), first.basis());
         subjects.exhaustive = subjects.plan == Plan::Exhaustive;
         if query.score == SubjectScore::Template {
             // By their faces, not all are found that their templates would.
@@ -152,7 +153,7 @@ impl<'g, 'q> Subjects<'g, 'q> {
         }
         let query = self.first();
         let request = Request { query: &query, ..self.request.clone() };
-        let first = Searcher::new(self.gallery, &request)?.search(probe)?;
+        let first = Filtered::new(self.gallery, &request)?.search(probe)?;
         self.answer(probe, first)
     }
 
@@ -209,10 +210,9 @@ impl<'g, 'q> Subjects<'g, 'q> {
 
     /// How many faces to search for, in each round.
     fn faces(&self, round: u32) -> usize {
-        let measured = measured();
         let first = match self.sought {
             usize::MAX => usize::MAX,
-            few if few <= measured => measured,
+            ..=MOST_PROMISED => MOST_PROMISED,
             many => many.saturating_mul(FACES_EACH),
         };
         // Leaving out who was found is enough, mostly, and what was measured keeps its promise.
@@ -314,7 +314,7 @@ impl<'g, 'q> Subjects<'g, 'q> {
         // Around the probe lie the faces left out: a walk would stay among them, and so would a scan
         // of a share.
         (query.beam, query.share, query.plan) = (None, None, None);
-        query.exhaustive |= self.faces(round) > measured()
+        query.exhaustive |= self.faces(round) > MOST_PROMISED
             && self.faces(round) as u64 >= u64::from(others.count()) / WORTH_CODES;
         let selection = Some(others.clone());
         let request = Request { query: &query, selection, ..self.request.clone() };
@@ -394,11 +394,6 @@ impl<'g, 'q> Subjects<'g, 'q> {
         }
         Ok(scored)
     }
-}
-
-/// The most faces that hit rates were measured for.
-fn measured() -> usize {
-    PROMISED[PROMISED.len() - 1]
 }
 
 /// The best subject first, by its best face.

@@ -13,10 +13,10 @@ const ENOUGH_TO_PROVE: usize = 300;
 /// Probes of one subject look for the same mates, and find or miss them together; but where a large
 /// part of all are of one, they say more than a single probe does.
 pub(super) fn counts<'a>(
-    outcomes: impl Iterator<Item = (Option<&'a str>, usize, usize)>,
+    outcomes: impl Iterator<Item = (Option<&'a str>, (usize, usize))>,
 ) -> Vec<(usize, usize)> {
     let (mut counts, mut by_subject) = (Vec::new(), HashMap::new());
-    for (subject, hits, mates) in outcomes {
+    for (subject, (hits, mates)) in outcomes {
         let at = subject.map_or(counts.len(), |subject| {
             let (probes, at) = by_subject.entry(subject).or_insert((0, 0));
             if *probes % TOGETHER == 0 {
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn probes_of_one_subject_count_ten_at_a_time() {
-        let of = |subject| (Some(subject), 1, 2);
-        let probes = [[of("a"); 25].as_slice(), &[of("b"), (None, 3, 3), of("b")]].concat();
+        let of = |subject| (Some(subject), (1, 2));
+        let probes = [[of("a"); 25].as_slice(), &[of("b"), (None, (3, 3)), of("b")]].concat();
         let counted = counts(probes.into_iter());
         assert_eq!(counted, [(10, 20), (10, 20), (5, 10), (2, 4), (3, 3)]);
     }

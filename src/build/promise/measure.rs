@@ -149,34 +149,43 @@ impl<'a> Measuring<'a> {
         plan: Plan,
         every: usize,
     ) -> Result<Rung, BuildError> {
-        let query = self.sample.goals[which].query().plan(plan).cancel(self.cancel.clone());
-        let one = |case: &&Case| -> Result<(usize, usize, Counters), SearchError> {
+        let goal = &self.sample.goals[which];
+        let query = goal.query().plan(plan).cancel(self.cancel.clone());
+        // What is found first is found where less is asked for, too.
+        let goals = self.sample.goals.iter().enumerate();
+        let within: Vec<usize> =
+            goals.filter(|(_, other)| other.is_within(goal)).map(|(at, _)| at).collect();
+        let one = |case: &&Case| -> Result<(Vec<(usize, usize)>, Counters), SearchError> {
             let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
             let found: HashSet<u32> = matches.iter().map(Match::slot).collect();
-            let wanted = &case.wanted[which];
-            let hits = wanted.iter().filter(|&mate| found.contains(mate)).count();
-            Ok((hits, wanted.len(), matches.counters))
+            let count = |&goal: &usize| {
+                let wanted = &case.wanted[goal];
+                (wanted.iter().filter(|&mate| found.contains(mate)).count(), wanted.len())
+            };
+            Ok((within.iter().map(count).collect(), matches.counters))
         };
         let cases: Vec<&Case> = self.sample.cases.iter().step_by(every).collect();
         let outcomes: Vec<_> = cases.par_iter().map(one).collect::<Result<_, _>>()?;
         let (mut mated, mut others) = ((Reads::default(), 0), (Reads::default(), 0));
-        for (case, (_, _, counters)) in cases.iter().zip(&outcomes) {
+        for (case, (_, counters)) in cases.iter().zip(&outcomes) {
             let (reads, searches) = if case.is_of_nobody() { &mut others } else { &mut mated };
             reads.add(counters);
             *searches += 1;
         }
-        let counted = |of: &dyn Fn(&Case) -> bool| {
+        let counted = |goal: usize, of: &dyn Fn(&Case) -> bool| {
             let counted = cases.iter().zip(&outcomes).filter(|(case, _)| of(case));
-            let said = counted.map(|(case, &(hits, mates, _))| (case.subject(), hits, mates));
-            bound::counts(said.filter(|&(_, _, mates)| mates > 0))
+            let said = counted.map(|(case, (counts, _))| (case.subject(), counts[goal]));
+            bound::counts(said.filter(|(_, (_, mates))| *mates > 0))
         };
-        let all = counted(&|_| true);
-        let (hit_rate, at_least) = match self.sample.goals[which] {
-            Goal::Top(_) => bound::hit_rate(&all),
-            Goal::AtLeast(_) => {
-                bound::least(&all, &counted(&|case| case.mates().len() <= FEW_MATES))
-            }
-        };
+        let rates = (0..within.len()).map(|at| match goal {
+            Goal::Top(_) => bound::hit_rate(&counted(at, &|_| true)),
+            Goal::AtLeast(_) => bound::least(
+                &counted(at, &|_| true),
+                &counted(at, &|case| case.mates().len() <= FEW_MATES),
+            ),
+        });
+        let (hit_rate, at_least) =
+            rates.fold((1.0, 1.0), |least, rate| (rate.0.min(least.0), rate.1.min(least.1)));
         Ok(Rung {
             plan,
             hit_rate,
@@ -222,6 +231,14 @@ impl<'a> Measuring<'a> {
 }
 
 impl Goal {
+    /// Whether what it asks for is among what another does, the nearest first.
+    fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Top(k), Self::Top(most)) => k <= most,
+            _ => self == other,
+        }
+    }
+
     fn query(&self) -> Query {
         match *self {
             Self::Top(k) => Query::new().top(k),

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::super::BuildError;
 use super::disturb::Disturb;
 use crate::gallery::attributes::column;
-use crate::search::{Exact, Match, PROMISED, Query, Selection};
+use crate::search::{Exact, MOST_PROMISED, Match, PROMISED, Query, Selection};
 use crate::{Cancel, Embedding, Gallery, Progress};
 
 /// Faces searched for, where the exact answers do not take too long.
@@ -178,8 +178,7 @@ impl Sample {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<(), BuildError> {
-        let most = PROMISED[PROMISED.len() - 1];
-        let query = Query::new().top(most).exhaustive().cancel(cancel.clone());
+        let query = Query::new().top(MOST_PROMISED).exhaustive().cancel(cancel.clone());
         progress.begin("exact", Some(self.cases.len() as u64));
         for cases in self.cases.chunks_mut(BATCH * rayon::current_num_threads()) {
             let probes: Vec<Embedding> = cases.iter().map(|case| case.probe.clone()).collect();
