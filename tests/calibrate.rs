@@ -151,3 +151,36 @@ fn a_calibrated_gallery_answers_strangers_with_nobody() {
     // Who says how alike needs no calibration.
     assert_eq!(search(&["--min-similarity", "0.5"]).0, 0);
 }
+
+#[test]
+fn a_gallery_that_has_grown_keeps_its_calibration_and_says_so() {
+    let (_place, gallery) = gallery(400, true);
+    let path = gallery.path().to_str().unwrap().to_owned();
+    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
+    let before = gallery.calibration().unwrap().unwrap();
+    let (larger, _) = self::gallery(900, true);
+    let [faces, manifest] =
+        ["faces.npy", "faces.csv"].map(|name| larger.path(name).to_str().unwrap().to_owned());
+    let build = |replace: &[&str]| {
+        let args = ["build", &path, "--embeddings", &faces, "--manifest", &manifest];
+        lookalike(&[&args[..], replace].concat())
+    };
+    let (status, _, told) = build(&["--replace"]);
+    assert!(status == 0 && told.contains("calibrate again"), "{told}");
+    let grown = Gallery::open(&path).unwrap();
+    assert_eq!((grown.len(), grown.calibration().unwrap()), (1800, Some(before.clone())));
+    assert!(verify(grown.path(), &Silent).unwrap().faults.is_empty());
+    // Among more strangers a threshold must be higher for the same rate.
+    let at = |faces| before.threshold(0.01, faces).unwrap().similarity;
+    assert!(at(1800) > at(800));
+    let (_, shown, _) = lookalike(&["show", &path]);
+    assert!(shown.contains("the gallery had 800 faces then"), "{shown}");
+    let (_, json, _) = lookalike(&["show", &path, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let now = json["calibration"]["since_grown"]["fpir"].as_f64().unwrap();
+    assert!((0.01..0.03).contains(&now), "{now}");
+    assert!((before.at(at(800), 1800).unwrap().fpir - now).abs() < 1e-6);
+    // Another model's means nothing here.
+    assert_eq!(build(&["--replace", "--model", "another"]).0, 0);
+    assert_eq!(Gallery::open(&path).unwrap().calibration().unwrap(), None);
+}

@@ -26,6 +26,7 @@ use ::hnsw_rs::anndists::dist::Distance;
 use ::hnsw_rs::prelude::Hnsw;
 use half::f16;
 
+use crate::calibration;
 use crate::codes::Shape;
 use crate::gallery::catalogue::FileInfo;
 use crate::gallery::format::{FORMAT, FileKind, Section};
@@ -363,7 +364,7 @@ impl Build {
             }
         };
         progress.begin("publish", None);
-        self.publish(&place, ingested, coded, measured)?;
+        self.publish(&place, ingested, coded, measured, progress)?;
         progress.end();
         Ok(ingested.counts)
     }
@@ -374,6 +375,7 @@ impl Build {
         ingested: faces::Ingested,
         coded: Coded,
         measured: Measured,
+        progress: &dyn Progress,
     ) -> Result<(), BuildError> {
         let segment = place.segment();
         let mut names = vec![
@@ -397,6 +399,13 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
+        if self.replace
+            && let Ok(Some(calibration)) = calibration::read(&self.gallery)
+            && (calibration.dims, &calibration.model) == (catalogue.dims, &catalogue.model)
+        {
+            progress.note("the calibration of the gallery before is kept; calibrate again");
+            calibration.store(place.folder())?;
+        }
         place.publish(self.replace)
     }
 

@@ -15,6 +15,7 @@ use super::code::Coded;
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
+use crate::calibration;
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
 use crate::gallery::{GraphInfo, catalogue};
@@ -23,8 +24,14 @@ use crate::search::Promise;
 
 const STATE: &str = "build.json";
 /// What a build makes in its folder, beside temporary files of the same names with an ending.
-const MADE: [&str; 5] =
-    [STATE, catalogue::FILE_NAME, catalogue::CHECKSUM_NAME, REJECTS, "segments"];
+const MADE: [&str; 6] = [
+    STATE,
+    catalogue::FILE_NAME,
+    catalogue::CHECKSUM_NAME,
+    calibration::FILE_NAME,
+    REJECTS,
+    "segments",
+];
 
 /// The steps that are finished, with what they gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -192,22 +199,8 @@ fn lock(folder: &Path) -> Result<Option<Lock>, BuildError> {
         // Where folders cannot be opened or have no locks, nobody is kept out.
         Err(_) => return Ok(None),
     };
-    let lock = Lock::of(lock).ok_or_else(locked)?;
     // Whoever had the lock until now may have published the folder.
-    if is_at(lock.file(), folder) { Ok(Some(lock)) } else { Err(locked()) }
-}
-
-#[cfg(unix)]
-fn is_at(open: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let mark = |found: fs::Metadata| (found.dev(), found.ino());
-    let there = fs::metadata(path).map(mark);
-    there.is_ok_and(|there| open.metadata().is_ok_and(|open| mark(open) == there))
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
+    Lock::of(lock, folder).map(Some).ok_or_else(locked)
 }
 
 /// Whether nothing is in a folder but what builds make.
@@ -246,21 +239,4 @@ fn recipe(build: &Build, way: &str) -> String {
         build.builder,
         build.params,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_lock_ends_although_a_started_process_still_has_a_copy() {
-        let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path()).unwrap().unwrap();
-        let copy = held.file().try_clone().unwrap();
-        assert!(matches!(lock(folder.path()), Err(BuildError::Locked { .. })));
-        drop(held);
-        assert!(lock(folder.path()).unwrap().is_some());
-        drop(copy);
-    }
 }

@@ -21,7 +21,8 @@ const OF_ONE: usize = 32;
 const BATCH: usize = 512;
 const HELD: usize = 1 << 20;
 /// Faces of strangers looked at for each probe. Of so many people, a hundredth has one but for one
-/// probe in thirty thousand; where the faces are of fewer, the last stands for those beyond.
+/// probe in thirty thousand; where the faces are of fewer, the last stands for those beyond, and it
+/// is counted how often.
 const STRANGERS: usize = 1024;
 /// Draws of a tenth and of a hundredth of the people for each probe.
 const DRAWS: usize = 4;
@@ -89,6 +90,7 @@ pub fn calibrate(
     probes.sort_by_key(|probe| probe.own);
     let mut found: BTreeMap<Person, Found> = BTreeMap::new();
     progress.begin("strangers", Some(probes.len() as u64));
+    let (mut draws, mut beyond) = (0, 0);
     let mut rest = probes.as_slice();
     while let Some(first) = rest.first() {
         // The last of a batch has the most of its own: it says how many answers each holds.
@@ -103,7 +105,8 @@ pub fn calibrate(
         let embeddings: Vec<Embedding> = embeddings.collect::<Result<_, _>>()?;
         let answers = gallery.search_batch(&embeddings, &query)?;
         for (probe, answer) in probes.iter().zip(answers) {
-            let (similarities, first) = strangers(gallery, probe, &answer?)?;
+            let answer = answer?;
+            let (similarities, first) = strangers(gallery, probe, &answer)?;
             let Some(first) = first else { continue };
             let most = (similarities[0], first);
             let entry = found
@@ -112,7 +115,9 @@ pub fn calibrate(
             if most.0 > entry.most.0 {
                 entry.most = most;
             }
-            entry.strangers.add(&similarities, &mut random);
+            let lacked = entry.strangers.add(&similarities, &mut random);
+            draws += 2 * DRAWS;
+            beyond += if answer.len() < top { 0 } else { lacked };
         }
         progress.advance(probes.len() as u64);
     }
@@ -122,6 +127,7 @@ pub fn calibrate(
         dims: gallery.dims(),
         model: gallery.model().map(str::to_owned),
         unlabelled,
+        beyond: beyond as f64 / draws.max(1) as f64,
         strangers: independent(found),
         mates,
     };
@@ -155,7 +161,9 @@ fn independent(mut found: BTreeMap<Person, Found>) -> Vec<Strangers> {
 
 impl Strangers {
     /// Adds a probe, to which so similar are the strangers most similar to it, the most similar first.
-    fn add(&mut self, similarities: &[f32], random: &mut Xoshiro256PlusPlus) {
+    /// Gives for how many draws they were too few.
+    fn add(&mut self, similarities: &[f32], random: &mut Xoshiro256PlusPlus) -> usize {
+        let mut lacking = 0;
         self.all.extend(similarities.first());
         for (part, share) in [(&mut self.tenth, 0.1_f64), (&mut self.hundredth, 0.01)] {
             for draw in 0..DRAWS {
@@ -163,9 +171,11 @@ impl Strangers {
                 // distributed, in even strata.
                 let lacked = (draw as f64 + random.random::<f64>()) / DRAWS as f64;
                 let rank = ((1.0 - lacked).ln() / (1.0 - share).ln()) as usize;
+                lacking += usize::from(rank >= similarities.len());
                 part.extend(similarities.get(rank).or(similarities.last()));
             }
         }
+        lacking
     }
 }
 
@@ -273,7 +283,7 @@ mod tests {
         let (mut strangers, probes) = (Strangers::default(), 5000);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
         for _ in 0..probes {
-            strangers.add(&similarities, &mut random);
+            assert_eq!(strangers.add(&similarities, &mut random), 0);
         }
         assert_eq!(strangers.all, vec![0.0; probes]);
         for (part, share) in [(&strangers.tenth, 0.1), (&strangers.hundredth, 0.01)] {
@@ -285,7 +295,7 @@ mod tests {
                 (-part.iter().map(|&rank| f64::from(rank)).sum::<f64>() / draws, 1.0 / share - 1.0);
             assert!((mean / expected - 1.0).abs() < 0.03, "{share}: {mean}");
         }
-        strangers.add(&[0.5], &mut random);
+        assert!(strangers.add(&[0.5], &mut random) >= DRAWS);
         assert_eq!(strangers.hundredth.last(), Some(&0.5));
     }
 }

@@ -48,6 +48,9 @@ pub struct Calibration {
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
     /// be a mate among them, so that thresholds are too high rather than too low.
     pub unlabelled: f64,
+    /// The part of the draws of `tenth` and `hundredth` whose stranger lay beyond the faces that were
+    /// looked at, in \[0, 1\], as those were of few people with very many photos.
+    pub beyond: f64,
     /// How alike the probes' most similar strangers are, in groups that vary by themselves: the
     /// probes of one subject, or of two that are each other's most similar strangers.
     pub strangers: Vec<Strangers>,
@@ -66,6 +69,9 @@ pub struct Strangers {
     /// The same among a hundredth.
     pub hundredth: Vec<f32>,
 }
+
+/// The part of the draws beyond what was looked at that hardly changes what is foretold.
+const MOST_BEYOND: f64 = 0.02;
 
 /// A threshold and what is expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -89,7 +95,8 @@ impl Calibration {
     /// The threshold at which a search of a gallery of this many faces answers with a stranger to
     /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1),
     /// the probes are too few to say, or there are so many copies of strangers that no threshold
-    /// has that rate.
+    /// has that rate; and for another size, where the people around the probes have so many photos
+    /// that too few people were seen.
     ///
     /// For a gallery of another size than was calibrated, people are taken to come and go by chance,
     /// each with all photos: with as many of a person, and people as alike, as there were.
@@ -114,7 +121,7 @@ impl Calibration {
     }
 
     fn growth(&self, faces: u64) -> Option<Growth> {
-        if faces == 0 || self.faces == 0 {
+        if faces == 0 || self.faces == 0 || (faces != self.faces && self.beyond > MOST_BEYOND) {
             return None;
         }
         Growth::fit(self.strangers.iter(), self.faces, faces)

@@ -32,6 +32,7 @@ fn calibration(probes: usize, faces: u64) -> Calibration {
         dims: 2,
         model: None,
         unlabelled: 0.0,
+        beyond: 0.0,
         strangers: (0..probes).map(strangers).collect(),
         mates: (0..100).map(|i| i as f32 / 100.0).collect(),
     }
@@ -85,6 +86,10 @@ fn what_cannot_be_said_is_not_said() {
         assert_eq!(copies.threshold(0.01, faces), None, "{faces}");
     }
     assert_eq!(calibration(100, 1000).threshold(0.1, 1000), None);
+    // Nothing is said of another size where too few people were seen.
+    let few_seen = Calibration { beyond: 0.1, ..calibration(3000, 1000) };
+    assert!(few_seen.threshold(0.1, 1000).is_some() && few_seen.threshold(0.1, 2000).is_none());
+    assert!(few_seen.at(0.5, 999).is_none() && calibration(3000, 1000).at(0.5, 999).is_some());
     assert_eq!(calibration(0, 0).interval(0.5, 10), None);
 }
 
