@@ -59,7 +59,7 @@ impl Exact {
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let mut asked = query.clone().top(k).exhaustive();
-        asked.beam = None;
+        (asked.beam, asked.plan) = (None, None);
         let mut tops = Vec::with_capacity(probes.len());
         progress.begin("exact", Some(probes.len() as u64));
         for batch in probes.chunks(BATCH) {
