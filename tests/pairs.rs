@@ -128,6 +128,30 @@ fn among_many_the_hit_rate_is_kept() {
 }
 
 #[test]
+fn cells_that_promise_too_little_are_passed_over() {
+    const FACES: usize = 12_000;
+    let mut random = Random(12);
+    let groups = random.vectors(60, DIMS);
+    let people: Vec<_> = (0..FACES / 4).map(|at| random.near(&groups[at % 60], 0.5)).collect();
+    let rows: Vec<_> = (0..FACES).map(|at| random.near(&people[at / 4], 0.2)).collect();
+    let place = Place::of(&rows);
+    run(&place.build().builder(Builder::None)).unwrap();
+    let gallery = place.open();
+    let (found, how) = collect(&Pairs::new(0.96), &gallery);
+    let Reach::Measured { promise: Some(_), share, lower, .. } = how.reach else {
+        panic!("{:?}", how.reach)
+    };
+    assert!(lower >= 0.99 && share < 0.5, "{:?}", how.reach);
+    let ids: HashSet<_> = found.iter().map(|pair| (pair.first, pair.second)).collect();
+    assert_eq!(ids.len(), found.len(), "each once");
+    let (all, how) = collect(&Pairs::new(0.96).hit_rate(1.0), &gallery);
+    assert_eq!(how.reach, Reach::Exhaustive);
+    let hit = all.iter().filter(|pair| ids.contains(&(pair.first, pair.second))).count();
+    assert!(all.len() > FACES && hit as f64 >= 0.985 * all.len() as f64, "{hit} of {}", all.len());
+    assert_eq!(hit, found.len());
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let (_place, gallery, _) = gallery(400, 10);
     let (found, _) = collect(&Pairs::new(0.3), &gallery);
@@ -297,6 +321,21 @@ fn an_interrupted_search_goes_on_and_writes_the_same_file() {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_and_a_device_left_where_it_is() {
+    let (place, gallery, _) = gallery(50, 9);
+    let (target, link) = (place.path("target.csv"), place.path("link.csv"));
+    fs::write(&target, "before").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    write(&gallery, &link, 0.2, i64::MAX).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&target).unwrap().lines().count() > 1);
+    let error = write(&gallery, Path::new("/dev/null"), 0.2, i64::MAX).unwrap_err();
+    assert!(error.to_string().contains("/dev/null"), "{error}");
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
 #[test]

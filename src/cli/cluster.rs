@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lookalike::Progress;
 use lookalike::cluster::{Agreement, Clustering, Scores, read_not_same};
-use lookalike::pairs::{Format, Reach};
+use lookalike::pairs::{Format, Reach, check_place};
 use serde::Serialize;
 
 use super::bars::Bars;
@@ -79,6 +79,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::Usage("parquet needs a file to write to (--out FILE)".to_owned()));
         }
         _ => {}
+    }
+    if let Some(out) = &args.out {
+        check_place(out).map_err(lookalike::Error::from)?;
     }
     let gallery = open(&args.gallery, false)?;
     let mut clustering =

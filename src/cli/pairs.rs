@@ -114,7 +114,7 @@ pub(crate) fn tell_reach(reach: &Reach) -> String {
             grouped(u64::from(sample)),
         ),
         _ => "every two faces were compared by sketch and code, with four standard deviations of \
-              their error allowed for, as a sample had too few pairs to measure with"
+              their error allowed for, as the pairs of a sample did not prove that less would do"
             .to_owned(),
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn find(
     }
     for image in images(gallery, cancel)? {
         let seen: Vec<&Seen> = image.iter().collect();
-        let faces = faces_of_image(gallery, &seen, &apart.marks);
+        let faces = faces_of_image(gallery, &seen, &apart.marks, cancel)?;
         if faces.len() > 1 {
             for &slot in faces.iter().flatten() {
                 apart.marks.entry(slot).or_default().push(next);
@@ -110,9 +110,11 @@ fn faces_of_image(
     gallery: &Gallery,
     seen: &[&Seen],
     marks: &HashMap<u32, Vec<u32>>,
-) -> Vec<Vec<u32>> {
+    cancel: &Cancel,
+) -> Result<Vec<Vec<u32>>, Error> {
     let mut faces: Vec<Vec<&Seen>> = Vec::new();
     for &new in seen {
+        heed(cancel)?;
         let is_same = |known: &&Seen| {
             let marks_of = |slot| marks.get(&slot).map(Vec::as_slice).unwrap_or_default();
             is_one_face(gallery, known, new)
@@ -123,7 +125,7 @@ fn faces_of_image(
             None => faces.push(vec![new]),
         }
     }
-    faces.into_iter().map(|face| face.iter().map(|seen| seen.slot).collect()).collect()
+    Ok(faces.into_iter().map(|face| face.iter().map(|seen| seen.slot).collect()).collect())
 }
 
 fn is_one_face(gallery: &Gallery, one: &Seen, other: &Seen) -> bool {

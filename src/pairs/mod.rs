@@ -32,7 +32,7 @@ mod write;
 pub use error::PairsError;
 pub use kind::Kind;
 pub use reach::Reach;
-pub use write::{Format, PairWriter};
+pub use write::{Format, PairWriter, check_place};
 pub(crate) use write::{of_csv, of_parquet, properties, write_whole};
 
 use compare::Faces;

@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub(super) gallery: String,
     pub(super) at_least: f32,
     pub(super) hit_rate: f64,
+    /// Of this program: another may part the work in other units.
+    pub(super) version: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -246,5 +248,5 @@ impl Chunk {
 
 fn lock(file: &File, path: &Path) -> Result<Lock, PairsError> {
     let file = file.try_clone().map_err(|e| PairsError::io("lock", path, e))?;
-    Lock::of(file).ok_or_else(|| PairsError::Locked { partial: path.to_owned() })
+    Lock::of(file, path).ok_or_else(|| PairsError::Locked { partial: path.to_owned() })
 }

@@ -13,9 +13,10 @@ use crate::cells::ProbeLevels;
 
 /// Faces of a unit, at most.
 const FACES: u32 = 256;
-/// Faces of a run where every cell is looked into.
+/// Faces of a run, at most.
 const STRETCH: u32 = 4096;
-/// Comparisons between which pairs are handed on. All of them may be pairs: 12 bytes each.
+/// Comparisons between which pairs are handed on. All of them may be pairs, which take up to 60 bytes
+/// each on their way.
 const ROUND: usize = 8 << 20;
 /// Runs that a thread takes at a time.
 const RUNS: usize = 8;
@@ -69,6 +70,14 @@ impl Iterator for Units<'_, '_> {
 struct Run {
     slots: Range<u32>,
     who: Range<usize>,
+}
+
+/// Runs of a stretch of faces.
+fn stretches(slots: Range<u32>, who: Range<usize>) -> impl Iterator<Item = Run> {
+    slots.clone().step_by(STRETCH as usize).map(move |from| Run {
+        slots: from..from.saturating_add(STRETCH).min(slots.end),
+        who: who.clone(),
+    })
 }
 
 impl Unit {
@@ -162,15 +171,8 @@ impl Unit {
         visits: Vec<Vec<u32>>,
     ) -> (Vec<Run>, Vec<u16>) {
         let mut who: Vec<u16> = (0..looking as u16).collect();
-        if reach.promise().is_none() {
-            let starts = (self.slots.start..faces.count).step_by(STRETCH as usize);
-            let run = |from: u32| Run {
-                slots: from..from.saturating_add(STRETCH).min(faces.count),
-                who: 0..looking,
-            };
-            return (starts.map(run).collect(), who);
-        }
-        let mut runs = vec![Run { slots: self.slots.start..self.end, who: 0..looking }];
+        let behind = if reach.promise().is_none() { faces.count } else { self.end };
+        let mut runs: Vec<Run> = stretches(self.slots.start..behind, 0..looking).collect();
         let numbered = (0..).zip(visits);
         let mut visits: Vec<(u32, u16)> = numbered
             .flat_map(|(at, cells)| cells.into_iter().map(move |cell| (cell, at)))
@@ -180,7 +182,7 @@ impl Unit {
             let from = who.len();
             who.extend(visit.iter().map(|(_, at)| at));
             let cell = visit.first().map_or(u32::MAX, |(cell, _)| *cell);
-            runs.push(Run { slots: faces.cells.slots(cell), who: from..who.len() });
+            runs.extend(stretches(faces.cells.slots(cell), from..who.len()));
         }
         (runs, who)
     }

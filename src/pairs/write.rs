@@ -265,10 +265,21 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// That a file can be put there, before any work is done for it.
-pub(crate) fn check_place(path: &Path) -> Result<(), PairsError> {
-    if path.is_dir() {
-        return Err(PairsError::io("write", path, io::ErrorKind::IsADirectory.into()));
+/// Checks that a file can be written there, before long work is done for it.
+///
+/// # Errors
+/// When its folder is not there, or something else than a file is in its place.
+pub fn check_place(path: &Path) -> Result<(), PairsError> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => {
+            return Err(PairsError::io("write", path, io::ErrorKind::IsADirectory.into()));
+        }
+        // A device or a pipe would be put out of its place.
+        Ok(there) if !there.is_file() => {
+            let other = io::Error::other("it is not a file; leave --out away and redirect");
+            return Err(PairsError::io("write", path, other));
+        }
+        _ => {}
     }
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
@@ -284,6 +295,9 @@ pub(crate) fn write_whole<T>(
     path: &Path,
     write: impl FnOnce(BufWriter<fs::File>) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    check_place(path)?;
+    // Through a symbolic link, what it leads to is written.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let temporary = beside(path, ".new");
     let file = create_private(&temporary)?;
     let again = file.try_clone().map_err(|e| PairsError::io("write", &temporary, e))?;
@@ -328,6 +342,7 @@ impl Pairs {
             gallery: blake3::hash(&catalogue).to_hex().to_string(),
             at_least: self.at_least,
             hit_rate: self.hit_rate,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let mut spool = match Spool::resume(&partial, &job)? {
             Some(spool) => {
