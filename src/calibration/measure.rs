@@ -74,7 +74,8 @@ struct Found {
 }
 
 /// Calibrates a gallery: searches for up to 10,000 of its faces, exhaustively, each without the
-/// faces of its own subject. Where no face has a subject, each is taken for a person of its own.
+/// faces of its own subject. Where fewer than 400 faces with a subject are met, and more without, each
+/// face is taken for a person of its own.
 ///
 /// # Errors
 /// When the gallery has too few faces, its files are damaged, or it is cancelled.
