@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use common::{Place, Random, command, exact, lookalike, run, sample};
+use lookalike::gallery::verify;
 use lookalike::ingest::Manifest;
 use lookalike::pairs::{Format, Found, Kind, Pair, Pairs, PairsError, Reach};
 use lookalike::{Build, Builder, Cancel, Error, FaceId, Gallery, Progress, Query, Silent};
@@ -246,6 +247,13 @@ fn wrong_usage_and_failures_are_told_apart() {
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
         assert!(ran.err.contains(text), "{args:?}: {}", ran.err);
     }
+    for out in ["-", &format!("{gallery}/gallery.json"), &format!("{gallery}/segments/new.csv")] {
+        for job in ["pairs", "cluster"] {
+            let ran = lookalike([job, gallery, "--min-similarity", "0", "--out", out]);
+            assert_eq!(ran.status, 2, "{job} {out}: {}", ran.err);
+        }
+    }
+    assert!(verify(gallery, &Silent).unwrap().faults.is_empty());
     let ran = lookalike(["pairs", file, "--min-similarity", "0"]);
     assert_eq!(ran.status, 1, "{}", ran.err);
     let nowhere = place.path("nowhere/pairs.csv");

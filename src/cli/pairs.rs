@@ -7,7 +7,10 @@ use lookalike::pairs::{Format, Found, Kind, PairWriter, Pairs, PairsError, Reach
 use lookalike::{Error, Gallery, Progress};
 
 use super::bars::Bars;
-use super::{Failure, cancel_on_interrupt, grouped, open, parse_share, parse_threads, thread_pool};
+use super::{
+    Failure, cancel_on_interrupt, grouped, open, parse_share, parse_threads, refuse_inside,
+    refuse_stdout, thread_pool,
+};
 
 /// Find all pairs of faces that are alike: duplicate enrolments, one photo under two subjects
 ///
@@ -50,6 +53,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if format == Format::Parquet && args.out.is_none() {
         return Err(Failure::Usage("parquet needs a file to write to (--out FILE)".to_owned()));
     }
+    refuse_stdout(args.out.as_deref())?;
+    refuse_inside(&args.gallery, args.out.as_deref())?;
     let gallery = open(&args.gallery, false)?;
     let pairs = Pairs::new(args.min_similarity).hit_rate(args.hit_rate);
     pairs.check()?;

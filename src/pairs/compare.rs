@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::cells::Cells;
 use crate::codes::CodedProbe;
 use crate::gallery::GalleryError;
+use crate::gallery::attributes::column;
 use crate::gallery::codes::{BLOCK_FACES, CodesView};
 use crate::gallery::segment::{Segment, Vectors};
 use crate::kernels::Kernels;
@@ -16,6 +17,7 @@ use crate::search::{Coded, Exact};
 /// The faces of a gallery as pairs are looked for.
 #[derive(Clone, Copy)]
 pub(super) struct Faces<'g> {
+    segment: &'g Segment,
     pub(super) count: u32,
     pub(super) cells: Cells<'g>,
     pub(super) kernels: Kernels,
@@ -61,6 +63,7 @@ impl<'g> Faces<'g> {
     pub(super) fn new(segment: &'g Segment) -> Result<Self, GalleryError> {
         let codes = segment.codes.view(segment.faces())?;
         Ok(Self {
+            segment,
             count: segment.faces(),
             cells: segment.codes.cells()?,
             kernels: Kernels::best(),
@@ -75,6 +78,16 @@ impl<'g> Faces<'g> {
         let mut face = self.plain(slot);
         face.coded.set(self.codes.space, &self.kernels, &face.vector, self.codes.shape);
         face
+    }
+
+    /// Whether two faces are of two subjects; not where either has none.
+    pub(super) fn are_of_two(&self, slots: [u32; 2]) -> bool {
+        let subject = |slot| {
+            let place = self.segment.place(slot);
+            self.segment.attributes.text(column::SUBJECT, place).ok().flatten()
+        };
+        let [one, other] = slots.map(subject);
+        one.is_some() && other.is_some() && one != other
     }
 
     /// The face in a slot, ready to look for others by its vector alone.

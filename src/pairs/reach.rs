@@ -27,9 +27,10 @@ pub enum Reach {
         promise: Option<f32>,
         /// Part of all comparisons that is left then, about, in \[0, 1\].
         share: f64,
-        /// Part of the sample's pairs that was found.
+        /// Part of the sample's pairs that was found: the least of that of all pairs, of those of
+        /// faces with up to three, and of those of two subjects, where at least 30 faces have such.
         hit_rate: f64,
-        /// Its lower 95 % bound, one-sided.
+        /// The least lower 95 % bound, one-sided; of groups of fewer than 300 faces, what was observed.
         lower: f64,
         /// Faces that were compared with all others.
         sample: u32,

@@ -2,7 +2,9 @@
 //!
 //! Of the pairs that are found so, each is put to the test as a search for pairs would: does the
 //! face that lies first look into the other's cell, and does it find it there? From that follows
-//! the highest promise at which the hit rate still holds, and what it saves.
+//! the highest promise at which the hit rate still holds, and what it saves. It is to hold for all
+//! pairs, and for those that people look for and that hardly count among all: of faces with few
+//! pairs, and of two subjects.
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -30,6 +32,11 @@ const LEAST_KEPT: usize = 64;
 const STEPS: u32 = 64;
 /// A share of the comparisons above which ranking cells saves nothing.
 const WORTHLESS: f64 = 0.6;
+/// Pairs of a face that are few.
+const FEW_PAIRS: u64 = 3;
+/// Faces with such pairs that it takes to say anything of their hit rate, and to prove one of 0.99.
+const SOME: usize = 30;
+const ENOUGH_TO_PROVE: usize = 300;
 /// Standard deviations from a mean to its one-sided 95 % bound.
 const BOUND: f64 = 1.645;
 
@@ -40,6 +47,8 @@ struct Tested {
     promise: f32,
     /// Whether it is found where it is looked for.
     found: bool,
+    /// Whether the faces are of two subjects.
+    of_two: bool,
 }
 
 /// A face of the sample.
@@ -150,7 +159,7 @@ fn test(faces: &Faces<'_>, face: &Looking<'_>, alike: Alike, at_least: f32) -> T
     let sieve = measured().sieve(at_least);
     let (slots, scratch) = (second..second + 1, &mut Scratch::default());
     faces.compare(&[looking], &slots, (sieve, at_least), scratch, &mut found);
-    Tested { promise, found: !found.is_empty() }
+    Tested { promise, found: !found.is_empty(), of_two: faces.are_of_two(alike.slots) }
 }
 
 /// The cell of a slot.
@@ -189,7 +198,7 @@ fn settle(sampled: Vec<Sampled>, faces: u32, asked: f64) -> Reach {
     });
     let limits = promises.filter(|promise| promise.is_finite()).map(Some).chain([None]);
     for limit in limits {
-        let (hit_rate, lower) = hit_rate(&sampled, limit.unwrap_or(f32::NEG_INFINITY));
+        let (hit_rate, lower) = least(&sampled, limit.unwrap_or(f32::NEG_INFINITY));
         if lower < asked {
             continue;
         }
@@ -201,28 +210,55 @@ fn settle(sampled: Vec<Sampled>, faces: u32, asked: f64) -> Reach {
     Reach::Whole
 }
 
-/// The part of all pairs that is found where cells that promise less are passed over, and its lower
-/// bound: faces are drawn, not pairs, so those of one face count together.
-fn hit_rate(sampled: &[Sampled], promise: f32) -> (f64, f64) {
-    let found = |face: &Sampled| {
-        let found = face.tested.iter().filter(|pair| pair.found && pair.promise >= promise);
-        face.pairs as f64 * found.count() as f64 / face.tested.len().max(1) as f64
-    };
-    let pairs: f64 = sampled.iter().map(|face| face.pairs as f64).sum();
-    let squares: f64 = sampled.iter().map(|face| (face.pairs as f64).powi(2)).sum();
-    if pairs == 0.0 {
-        return (0.0, 0.0);
+/// The least part that is found of all pairs, of those of faces with few, and of those of two
+/// subjects, and the least lower bound. Where too few faces have such pairs to prove much, what is
+/// observed has to do.
+fn least(sampled: &[Sampled], promise: f32) -> (f64, f64) {
+    let (mut rate, mut lower, _) = hit_rate(sampled, promise, |_, _| true);
+    let of_few = hit_rate(sampled, promise, |face, _| face.pairs <= FEW_PAIRS);
+    let of_two = hit_rate(sampled, promise, |_, pair| pair.of_two);
+    for (found, bound, faces) in [of_few, of_two] {
+        if faces >= SOME {
+            rate = rate.min(found);
+            lower = lower.min(if faces >= ENOUGH_TO_PROVE { bound } else { found });
+        }
     }
-    let rate = sampled.iter().map(found).sum::<f64>() / pairs;
-    let residuals: f64 =
-        sampled.iter().map(|face| (found(face) - rate * face.pairs as f64).powi(2)).sum();
+    (rate, lower)
+}
+
+/// The part of some pairs that is found where cells that promise less are passed over, its lower
+/// bound, and how many faces have such pairs: faces are drawn, not pairs, so those of one face count
+/// together.
+fn hit_rate(
+    sampled: &[Sampled],
+    promise: f32,
+    counts: impl Fn(&Sampled, &Tested) -> bool,
+) -> (f64, f64, usize) {
+    // Of each face, so many pairs, and so many of them found.
+    let each: Vec<(f64, f64)> = sampled
+        .iter()
+        .map(|face| {
+            let those = face.tested.iter().filter(|pair| counts(face, pair));
+            let found = those.clone().filter(|pair| pair.found && pair.promise >= promise);
+            let one = face.pairs as f64 / face.tested.len().max(1) as f64;
+            (those.count() as f64 * one, found.count() as f64 * one)
+        })
+        .collect();
+    let pairs: f64 = each.iter().map(|(pairs, _)| pairs).sum();
+    let squares: f64 = each.iter().map(|(pairs, _)| pairs * pairs).sum();
+    if pairs == 0.0 {
+        return (0.0, 0.0, 0);
+    }
+    let rate = each.iter().map(|(_, found)| found).sum::<f64>() / pairs;
+    let residuals: f64 = each.iter().map(|(pairs, found)| (found - rate * pairs).powi(2)).sum();
     // Where next to nothing was missed the residuals say little, and Wilson's bound decides: for as
     // many draws as faces of unlike weight are worth (Kish 1965).
     let draws = pairs * pairs / squares;
     let z = BOUND * BOUND / draws;
     let middle = (rate + z / 2.0) / (1.0 + z);
     let wilson = middle - (z * rate * (1.0 - rate) + z * z / 4.0).sqrt() / (1.0 + z);
-    (rate, wilson.min(rate - BOUND * residuals.sqrt() / pairs))
+    let faces = each.iter().filter(|(pairs, _)| *pairs > 0.0).count();
+    (rate, wilson.min(rate - BOUND * residuals.sqrt() / pairs), faces)
 }
 
 /// The part of all comparisons that is left.
@@ -235,4 +271,35 @@ fn share(sampled: &[Sampled], faces: u32, promise: f32) -> f64 {
         sampled.iter().filter_map(|face| face.cells.as_ref()).map(visited).collect();
     let mean = visited.iter().sum::<f64>() / visited.len().max(1) as f64;
     mean / (f64::from(faces) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A face with so many pairs, of which some are found, of two subjects or of one.
+    fn face(pairs: usize, found: usize, of_two: bool) -> Sampled {
+        let tested = |at| Tested { promise: 0.5, found: at < found, of_two };
+        Sampled { pairs: pairs as u64, tested: (0..pairs).map(tested).collect(), cells: None }
+    }
+
+    #[test]
+    fn pairs_that_hardly_count_among_all_count_by_themselves() {
+        let many = || (0..1000).map(|_| face(30, 30, false));
+        let with = |count: usize, missed: usize, pairs: usize, of_two| -> Vec<Sampled> {
+            let found = |at| if at < missed { 0 } else { pairs };
+            many().chain((0..count).map(|at| face(pairs, found(at), of_two))).collect()
+        };
+        for (pairs, of_two) in [(1, false), (5, true)] {
+            // Too few say nothing.
+            assert!(least(&with(SOME - 1, 10, pairs, of_two), 0.0).0 > 0.99);
+            let (rate, lower) = least(&with(100, 10, pairs, of_two), 0.0);
+            assert_eq!((rate, lower), (0.9, 0.9));
+            let (rate, lower) = least(&with(400, 40, pairs, of_two), 0.0);
+            assert!(rate == 0.9 && (0.86..0.89).contains(&lower), "{rate} {lower}");
+        }
+        // As many of one subject, of faces with many, are a small part of all.
+        assert!(least(&with(100, 10, 5, false), 0.0).0 > 0.99);
+        assert_eq!(least(&with(400, 0, 1, true), 0.6).0, 0.0);
+    }
 }
