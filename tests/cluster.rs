@@ -311,8 +311,10 @@ fn faces_that_are_not_the_same_are_read_by_key_or_id() {
         read(text).unwrap().into_iter().map(|(one, other)| (one.0, other.0)).collect()
     };
     assert_eq!(pairs("a,b\n"), [(0, 1)]);
-    // A key before an id.
-    assert_eq!(pairs("face_id_1,face_id_2,similarity\n0,1,0.9\n4, 2 ,0.8\n"), [(0, 3), (4, 2)]);
+    // 1 is the key of face 3.
+    assert_eq!(pairs("face_id_1,face_id_2,similarity\n0,1,0.9\n4, 2 ,0.8\n"), [(0, 1), (4, 2)]);
+    assert_eq!(pairs("key_1,key_2\na,1\n"), [(0, 3)]);
+    assert_eq!(pairs("a,4\n"), [(0, 4)]);
     assert_eq!(pairs(""), []);
     for (text, fault) in [
         ("a\n", "line 1"),
@@ -320,6 +322,10 @@ fn faces_that_are_not_the_same_are_read_by_key_or_id() {
         ("a,9\n", "\"9\""),
         ("9,10\n", "\"9\""),
         ("a,0\n", "twice"),
+        ("a,1\n", "key_1,key_2"),
+        ("key_1,key_2\na,4\n", "\"4\""),
+        ("face_id_1,face_id_2\na,4\n", "\"a\""),
+        ("a;b\n", "comma"),
         // No names of columns: a key that was mistyped must not be passed over.
         ("aa,bb\n", "\"aa\""),
     ] {

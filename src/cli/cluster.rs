@@ -12,7 +12,7 @@ use super::bars::Bars;
 use super::pairs::{closed, tell_reach};
 use super::{
     Failure, cancel_on_interrupt, grouped, open, parse_bytes, parse_share, parse_threads,
-    thread_pool,
+    refuse_inside, refuse_stdout, thread_pool,
 };
 
 /// Put the faces of a gallery together into people
@@ -37,8 +37,9 @@ pub(crate) struct Args {
     /// The share of the pairs at or above that similarity that must be found
     #[arg(long, value_name = "R", value_parser = parse_share, default_value_t = 0.99)]
     hit_rate: f64,
-    /// Memory to stay below, such as 512M or 2G. With less than about 4,000 bytes a face, each is
-    /// compared by fewer others
+    /// Memory for what is kept of all faces, such as 512M or 2G; the program itself and the pairs at
+    /// hand take some 30 MiB more. With less than about 4,000 bytes a face, each is compared by fewer
+    /// others
     #[arg(long, value_name = "BYTES", default_value = "4G", value_parser = parse_bytes)]
     memory: u64,
     /// csv or parquet; by the name of --out, else csv
@@ -80,6 +81,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         _ => {}
     }
+    refuse_stdout(args.out.as_deref())?;
+    refuse_inside(&args.gallery, args.out.as_deref())?;
     if let Some(out) = &args.out {
         check_place(out).map_err(lookalike::Error::from)?;
     }
