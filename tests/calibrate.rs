@@ -68,6 +68,7 @@ fn strangers_come_as_often_as_the_calibration_says() {
 fn without_subjects_mates_count_as_strangers() {
     let (_place, unnamed) = gallery(400, false);
     let (_other, named) = gallery(400, true);
+    let folder = unnamed.clone();
     let [unnamed, named] =
         [unnamed, named].map(|gallery| calibrate(&gallery, &Silent, &Cancel::new()).unwrap());
     assert!(unnamed.unlabelled == 1.0 && unnamed.mates.is_empty() && unnamed.probes() == 800);
@@ -75,6 +76,12 @@ fn without_subjects_mates_count_as_strangers() {
         calibration.threshold(0.1, 800).unwrap().similarity
     };
     assert!(at(&unnamed) > at(&named));
+    // How far off it is, no interval tells, and no search takes it unasked.
+    assert!(unnamed.interval(0.5, 800).is_none() && named.interval(0.5, 800).is_some());
+    let path = folder.path().to_str().unwrap();
+    let (_, table, _) = lookalike(&["calibrate", path]);
+    assert!(table.contains("lookalike cluster") && !table.contains("own\n"), "{table}");
+    assert!(lookalike(&["search", path, "--face", "1"]).1.starts_with("no threshold"));
 }
 
 #[test]
@@ -128,7 +135,9 @@ fn a_calibrated_gallery_answers_strangers_with_nobody() {
     }
     let filtered = search(&["--where", "source = a"]).1;
     assert!(filtered.contains("FPIR 0.01 of the whole gallery, this gallery's own"), "{filtered}");
-    assert!(search(&["--fpir", "0.001"]).1.contains("FPIR 0.001)"));
+    assert!(search(&["--fpir", "0.005"]).1.contains("FPIR 0.005)"));
+    let (status, _, told) = search(&["--fpir", "0.001"]);
+    assert!(status == 1 && told.contains("800 probes"), "{told}");
     assert!(search(&["--min-similarity", "-1", "-k", "1"]).1.starts_with("at most 1 match"));
     for wrong in
         [&["--fpir", "0"][..], &["--fpir", "1"], &["--fpir", "0.1", "--min-similarity", "0"]]
@@ -139,7 +148,7 @@ fn a_calibrated_gallery_answers_strangers_with_nobody() {
     assert!(shown.contains("thresholds") && shown.contains("800 probes"), "{shown}");
     let (_, shown, _) = lookalike(&["show", &path, "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(shown["calibration"]["thresholds"].as_array().unwrap().len(), 3);
+    assert_eq!(shown["calibration"]["thresholds"].as_array().unwrap().len(), 2);
     assert!(verify(&path, &Silent).unwrap().faults.is_empty());
 
     let kept = gallery.path().join("calibration.json");

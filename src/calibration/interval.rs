@@ -16,8 +16,12 @@ impl Calibration {
     /// this many faces, as it is observed with as many fresh probes as it was calibrated with: groups
     /// of probes are drawn again (bootstrap; Efron 1979), and the searches answered with somebody are
     /// drawn at the rate that follows. Equal calibrations have equal intervals. `None` where the
-    /// probes are too few to say.
+    /// probes are too few to say, or faces have no subject: how far mates among those put the rate
+    /// off, no interval tells.
     pub fn interval(&self, similarity: f32, faces: u64) -> Option<(f64, f64)> {
+        if self.unlabelled > 0.0 {
+            return None;
+        }
         let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
         let mut rates = Vec::with_capacity(SAMPLES);
         for _ in 0..SAMPLES {

@@ -92,16 +92,22 @@ impl Calibration {
         self.strangers.iter().map(|group| group.all.len()).sum()
     }
 
+    /// The least rate that so many probes can tell of: what none of them shows may still happen to
+    /// three (the rule of three; Hanley & Lippman-Hand 1983).
+    pub fn least_fpir(&self) -> f64 {
+        3.0 / self.probes().max(1) as f64
+    }
+
     /// The threshold at which a search of a gallery of this many faces answers with a stranger to
-    /// this part of the probes that nobody in it belongs to; `None` where `fpir` is outside (0, 1),
-    /// the probes are too few to say, or there are so many copies of strangers that no threshold
+    /// this part of the probes that nobody in it belongs to; `None` where `fpir` is no rate below 1,
+    /// or less than [`least_fpir`](Self::least_fpir), or there are so many copies of strangers that no threshold
     /// has that rate; and for another size, where the people around the probes have so many photos
     /// that too few people were seen.
     ///
     /// For a gallery of another size than was calibrated, people are taken to come and go by chance,
     /// each with all photos: with as many of a person, and people as alike, as there were.
     pub fn threshold(&self, fpir: f64, faces: u64) -> Option<Threshold> {
-        if !(fpir > 0.0 && fpir < 1.0) {
+        if !(fpir >= self.least_fpir() && fpir < 1.0) {
             return None;
         }
         let growth = self.growth(faces)?;

@@ -25,6 +25,8 @@ pub(crate) struct Answer {
 pub(crate) struct About {
     pub(crate) basis: Basis,
     pub(crate) threshold: Option<f32>,
+    /// The rate that the threshold stands for, where a calibration gave it.
+    pub(crate) fpir: Option<f64>,
     pub(crate) faces: u64,
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn fill(
         Ok(matches) => {
             let Matches { basis, threshold, faces, counters, .. } = matches;
             answer.counters = Some(counters);
-            answer.about = Some(About { basis, threshold, faces });
+            answer.about = Some(About { basis, threshold, fpir: None, faces });
             for (group, rank) in matches.groups().zip(1..) {
                 for found in group {
                     answer.found.push(Found {

@@ -7,6 +7,7 @@ use lookalike::calibration::{self, Calibration, DEFAULT_FPIR, SHOWN, Threshold};
 use serde::Serialize;
 
 use super::bars::Bars;
+use super::threshold::has_own;
 use super::{Failure, cancel_on_interrupt, grouped, open, parse_threads, thread_pool};
 
 /// Find the thresholds at which a search of this gallery answers with a stranger one time in ten,
@@ -91,7 +92,8 @@ fn print(out: &mut impl Write, calibration: &Calibration, rows: &[Row]) -> io::R
         writeln!(
             out,
             "{:.1} % of the faces have no subject: mates among them count as strangers, so these \
-             thresholds are too high rather than too low",
+             thresholds are too high rather than too low, and by how much no interval tells. Name \
+             them (`lookalike cluster` helps), build, and calibrate again",
             calibration.unlabelled * 100.0
         )?;
     }
@@ -103,7 +105,8 @@ fn print(out: &mut impl Write, calibration: &Calibration, rows: &[Row]) -> io::R
     for Row { asked, threshold, interval } in rows {
         let interval = interval.map_or("-".to_owned(), |(low, high)| format!("{low:.5}-{high:.5}"));
         let missed = threshold.fnmr.map_or("-".to_owned(), |fnmr| format!("{:.1} %", fnmr * 100.0));
-        let own = if *asked == DEFAULT_FPIR { "  this gallery's own" } else { "" };
+        let is_own = *asked == DEFAULT_FPIR && has_own(calibration);
+        let own = if is_own { "  this gallery's own" } else { "" };
         writeln!(
             out,
             "{:>7.4}  {:>10.4}  {interval:>19}  {missed:>12}{own}",

@@ -67,6 +67,9 @@ struct JsonAbout {
     hit_rate: Option<Option<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
+    /// Where the threshold comes from the gallery's calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fpir: Option<f64>,
     faces: u64,
 }
 
@@ -108,6 +111,8 @@ struct JsonExplain {
 struct JsonReason {
     face_id: u64,
     similarity: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject_similarity: Option<f32>,
     returned: bool,
     reason: String,
 }
@@ -275,13 +280,13 @@ impl<W: Write> Printer<W> {
 
 impl JsonAbout {
     fn of(about: &About) -> Self {
-        let About { basis, threshold, faces } = *about;
+        let About { basis, threshold, fpir, faces } = *about;
         let hit_rate = match basis {
             Basis::Complete => None,
             Basis::Planned { hit_rate } => Some(Some(hit_rate)),
             _ => Some(None),
         };
-        Self { faces, threshold, complete: basis == Basis::Complete, hit_rate }
+        Self { faces, threshold, fpir, complete: basis == Basis::Complete, hit_rate }
     }
 }
 
@@ -290,6 +295,7 @@ impl JsonReason {
         Self {
             face_id: why.face_id.0,
             similarity: why.similarity,
+            subject_similarity: why.subject_similarity,
             returned: matches!(why.reason, Reason::Returned { .. }),
             reason: why.reason.to_string(),
         }

@@ -1,13 +1,24 @@
 //! The threshold of a search, and where it comes from.
 
 use lookalike::Gallery;
-use lookalike::calibration::DEFAULT_FPIR;
+use lookalike::calibration::{Calibration, DEFAULT_FPIR};
 
-use super::Failure;
+use super::{Failure, grouped};
+
+/// The part of the faces without a subject from which a calibration says too little of a threshold
+/// that nobody asked for.
+const MOST_UNLABELLED: f64 = 0.5;
+
+/// Whether searches without a threshold take one from this calibration.
+pub(super) fn has_own(calibration: &Calibration) -> bool {
+    calibration.unlabelled < MOST_UNLABELLED
+}
 
 /// What faces have to reach.
 pub(super) struct LeastSimilarity {
     pub(super) similarity: Option<f32>,
+    /// The rate that the calibration gave it for.
+    pub(super) fpir: Option<f64>,
     /// Whether it is the calibrated gallery's own, as the user named none.
     pub(super) own: bool,
     /// The false-positive identification rate that it stands for, in words; empty where the user
@@ -25,7 +36,7 @@ impl LeastSimilarity {
     ) -> Result<Self, Failure> {
         let meaning = String::new();
         if similarity.is_some() {
-            return Ok(Self { similarity, own: false, meaning });
+            return Ok(Self { similarity, fpir: None, own: false, meaning });
         }
         let Some(calibration) = gallery.calibration()? else {
             return match fpir {
@@ -34,24 +45,40 @@ impl LeastSimilarity {
                      `lookalike calibrate` first",
                     gallery.path().display()
                 ))),
-                None => Ok(Self { similarity, own: false, meaning }),
+                None => Ok(Self { similarity, fpir: None, own: false, meaning }),
             };
         };
         let rate = fpir.unwrap_or(DEFAULT_FPIR);
+        if fpir.is_none() && !has_own(&calibration) {
+            return Ok(Self { similarity, fpir: None, own: false, meaning });
+        }
+        if rate < calibration.least_fpir() {
+            return Err(Failure::Failed(format!(
+                "{} was calibrated with {} probes, which say nothing of rates below {:.1e}",
+                gallery.path().display(),
+                grouped(calibration.probes() as u64),
+                calibration.least_fpir()
+            )));
+        }
         let Some(threshold) = calibration.threshold(rate, gallery.len()) else {
             return match fpir {
                 Some(_) => Err(Failure::Failed(format!(
                     "no threshold has a rate of {rate}: the gallery has too many copies of faces \
                      under several subjects, or too few faces"
                 ))),
-                None => Ok(Self { similarity, own: false, meaning }),
+                None => Ok(Self { similarity, fpir: None, own: false, meaning }),
             };
         };
         let own = fpir.is_none();
         let whose = if own { ", this gallery's own" } else { "" };
         let whole = if filtered { " of the whole gallery" } else { "" };
         let estimated = if calibration.unlabelled > 0.0 { ", estimated" } else { "" };
-        let meaning = format!(", FPIR {rate}{whole}{whose}{estimated}");
-        Ok(Self { similarity: Some(threshold.similarity), own, meaning })
+        let carried = if calibration.faces == gallery.len() {
+            String::new()
+        } else {
+            format!(", carried from {} faces: calibrate again", grouped(calibration.faces))
+        };
+        let meaning = format!(", FPIR {rate}{whole}{whose}{estimated}{carried}");
+        Ok(Self { similarity: Some(threshold.similarity), fpir: Some(rate), own, meaning })
     }
 }

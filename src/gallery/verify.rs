@@ -72,7 +72,10 @@ pub fn verify(path: impl AsRef<Path>, progress: &dyn Progress) -> Result<Verifie
     check_strangers(path, &catalogue, &mut verified)?;
     if verified.faults.is_empty() {
         match Gallery::open(path) {
-            Ok(gallery) => check_content(&gallery, &mut verified),
+            Ok(gallery) => {
+                check_content(&gallery, &mut verified);
+                verified.faults.extend(gallery.calibration().err());
+            }
             Err(fault) => verified.faults.push(fault),
         }
     }
