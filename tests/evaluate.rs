@@ -120,6 +120,8 @@ fn what_does_not_fit_is_refused() {
         ("--truth s/probes.npy", 1, "int64"),
         ("--truth s/manifest.csv", 1, "has 20 rows and s/manifest.csv has 600"),
         ("--truth s/probes.csv --where nothing=x", 2, "no such column"),
+        ("--truth s/probes.csv --where subject=nobody", 1, "no face of the gallery passes"),
+        ("--truth s/probes.csv --html g/gallery.json", 2, "inside the gallery"),
         ("--truth nowhere.npy", 1, "nowhere.npy"),
         ("--truth s/truth.npy --by source", 2, "--by takes a table"),
         ("--truth s/truth.npy --html r.html", 2, "--html takes a table"),

@@ -184,6 +184,35 @@ fn refuse_two_stdin(inputs: &[Option<&Path>]) -> Result<(), Failure> {
     Err(Failure::Usage("only one input can be standard input (-)".to_owned()))
 }
 
+/// A file inside the gallery would take the place of one of its own, or be one that does not belong.
+fn refuse_inside(gallery: &Path, out: Option<&Path>) -> Result<(), Failure> {
+    let Some(out) = out else { return Ok(()) };
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let places = [out, folder.unwrap_or(Path::new("."))];
+    let gallery = std::fs::canonicalize(gallery);
+    let is_inside = |place: &&Path| match (std::fs::canonicalize(place), &gallery) {
+        (Ok(place), Ok(gallery)) => place.starts_with(gallery),
+        _ => false,
+    };
+    if places.iter().any(is_inside) {
+        return Err(Failure::Usage(format!(
+            "{} is inside the gallery, which holds nothing but its own files",
+            out.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Standard output is where results go without a file.
+fn refuse_stdout(out: Option<&Path>) -> Result<(), Failure> {
+    if out.is_some_and(|out| out.as_os_str() == "-") {
+        return Err(Failure::Usage(
+            "--out names a file; without it, results go to standard output".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Opens a gallery: mapped, or with what searches read most in memory.
 fn open(gallery: &Path, resident: bool) -> Result<Gallery, GalleryError> {
     if resident { Gallery::open_resident(gallery) } else { Gallery::open(gallery) }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lookalike::search::{Basis, DEFAULT_HIT_RATE, DEFAULT_TOP, FEW, Plan, SubjectScore};
 use lookalike::{FaceId, Gallery, Query, SearchError};
 
-use super::answers::{Answer, answer, explain, fill};
+use super::answers::{About, Answer, answer, explain, fill};
 use super::open_sheet::OpenSheet;
 use super::probe_sets::Fuse;
 use super::probes::{self, Probe, ProbeFile};
@@ -14,7 +14,7 @@ use super::results::{Format, Printer, Shown};
 use super::threshold::LeastSimilarity;
 use super::{
     Failure, cancel_on_interrupt, grouped, open, parse_filter, parse_model, parse_positive,
-    parse_rate, parse_share, parse_threads, plain, refuse_two_stdin, thread_pool,
+    parse_rate, parse_share, parse_threads, plain, refuse_inside, refuse_two_stdin, thread_pool,
 };
 
 /// Probes searched for at a time at most: enough to keep every core busy.
@@ -101,7 +101,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLUMN", requires = "probe_manifest", conflicts_with_all = NO_FILE)]
     probe_set: Option<String>,
     /// How the probes of a set become one answer
-    #[arg(long, value_enum, value_name = "HOW", default_value = "mean", requires = "probe_set")]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "mean", requires = "probe_set", conflicts_with_all = NO_FILE)]
     fuse: Fuse,
     /// Read codes and graph into memory first, in huge pages where the system has them: worth it for
     /// many probes
@@ -167,6 +167,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             "--html writes a file, as the results go to standard output: name one".to_owned(),
         ));
     }
+    refuse_inside(&args.gallery, args.html.as_deref())?;
+    if args.format == Format::Csv && args.explain.as_ref().is_some_and(|faces| !faces.is_empty()) {
+        return Err(Failure::Usage(
+            "--explain=ID needs another --format than csv, which has no place for reasons"
+                .to_owned(),
+        ));
+    }
     if args.probe_set.is_some() && args.explain.as_ref().is_some_and(|faces| !faces.is_empty()) {
         return Err(Failure::Usage(
             "--explain=ID tells of single probes: leave out --probe-set, or the ids".to_owned(),
@@ -203,6 +210,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let query = query.cancel(cancel_on_interrupt());
     // What is wrong with the query, or the threads, is said before anything is printed.
     gallery.search_batch(&[], &query)?;
+    let to_explain: Vec<FaceId> = args.explain.iter().flatten().map(|&id| FaceId(id)).collect();
+    to_explain.iter().try_for_each(|&id| gallery.face(id).map(drop))?;
     let pool = thread_pool(args.threads)?;
     let mut remarked = false;
     let (_, basis) = gallery.plan(&query)?;
@@ -218,7 +227,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let out = BufWriter::new(io::stdout().lock());
     let mut printer =
         Printer::begin(out, args.format, shown(args), &head).map_err(Failure::output)?;
-    let to_explain: Vec<FaceId> = args.explain.iter().flatten().map(|&id| FaceId(id)).collect();
     let mut failed = false;
     // Nobody may read the results any more and the sheet be wanted all the same.
     let mut read = Ok(());
@@ -232,7 +240,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         for (probe, matches) in pool.install(|| answer(&gallery, &query, args.fuse, batch))? {
             let why = explain(&gallery, &query, &probe, &matches, &to_explain)?;
-            let answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
+            let mut answer = Answer { why, ..fill(probe, matches, sheet.is_some())? };
+            answer.about = answer.about.map(|about| About { fpir: threshold.fpir, ..about });
             failed |= answer.error.is_some();
             if let (false, Some(remark)) =
                 (remarked, unplanned(args, &threshold, &gallery, &answer))

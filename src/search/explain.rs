@@ -18,6 +18,8 @@ pub struct Explanation {
     pub face_id: FaceId,
     /// Its similarity with the probe.
     pub similarity: f32,
+    /// That of its subject's template, where subjects are scored by it, which then decides.
+    pub subject_similarity: Option<f32>,
     /// Why it is, or is not, in the answer.
     pub reason: Reason,
 }
@@ -60,8 +62,12 @@ pub enum Reason {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { face_id, similarity, reason } = self;
-        write!(f, "face {face_id}, similarity {similarity:.4}: {reason}")
+        let Self { face_id, similarity, subject_similarity, reason } = self;
+        write!(f, "face {face_id}, similarity {similarity:.4}")?;
+        if let Some(similarity) = subject_similarity {
+            write!(f, ", its subject's {similarity:.4}")?;
+        }
+        write!(f, ": {reason}")
     }
 }
 
@@ -150,7 +156,7 @@ impl Gallery {
                 },
             };
             let reason = self.reason(face_id, &seen, query, answer)?;
-            Ok(Explanation { face_id, similarity, reason })
+            Ok(Explanation { face_id, similarity, subject_similarity: seen.template, reason })
         });
         explained.collect()
     }

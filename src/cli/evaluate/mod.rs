@@ -12,6 +12,7 @@ use super::page::Page;
 use super::report::{self, Report};
 use super::{
     Failure, cancel_on_interrupt, open, parse_filter, parse_positive, parse_share, parse_threads,
+    refuse_inside,
 };
 use truth::{Known, TruthFiles};
 
@@ -95,6 +96,7 @@ pub(crate) struct Evaluated {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    refuse_inside(&args.gallery, args.html.as_deref())?;
     if args.html.as_deref() == Some(Path::new("-")) {
         return Err(Failure::Usage(
             "--html writes a file, as the results go to standard output: name one".to_owned(),
@@ -110,6 +112,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let probes = read_probes(&args.probes, args.array.as_deref(), gallery.dims())?;
     let settings = settings(args);
     if let Some(probe) = probes.first() {
+        let nearest = gallery.search(probe, &query.clone().top(1).exhaustive())?;
+        if nearest.counters.passing == 0 {
+            return Err(Failure::Failed("no face of the gallery passes the filters".to_owned()));
+        }
         // What cannot be searched for is said before the truth is, which may take long.
         for setting in settings.iter().filter(|setting| **setting != Setting::Exhaustive) {
             gallery.search(probe, &setting.apply(query.clone()))?;

@@ -235,7 +235,20 @@ impl<'a> Reader<'a> {
         if rest[end..].starts_with(['\'', '"', '=', '<', '>', '!']) {
             return Err(self.fault("the value holds a sign or a quote: put it in single quotes"));
         }
-        Ok(rest[..end].to_owned())
+        let value = &rest[..end];
+        let mut open = 0_u32;
+        for c in value.chars() {
+            open += u32::from(c == '(');
+            if c == ')' {
+                let Some(left) = open.checked_sub(1) else {
+                    return Err(self.fault(
+                        "a bracket closes that was not opened: put a value with one in single quotes",
+                    ));
+                };
+                open = left;
+            }
+        }
+        Ok(value.to_owned())
     }
 
     /// Whether a character ends a value within brackets.
