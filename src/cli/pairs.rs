@@ -112,8 +112,9 @@ pub(crate) fn tell_reach(reach: &Reach) -> String {
     match *reach {
         Reach::Exhaustive => "every two faces were compared by their vectors".to_owned(),
         Reach::Measured { share, hit_rate, lower, sample, pairs, .. } => format!(
-            "{:.2} % of all comparisons found {hit_rate:.4} (at least {lower:.4}) of the {} pairs \
-             of {} faces that were compared with all",
+            "{:.2} % of all comparisons found {hit_rate:.4} or more (lower bound {lower:.4}) of the {} \
+             pairs of {} faces that were compared with all, of those of two subjects, and of those of \
+             faces with few",
             share * 100.0,
             grouped(pairs),
             grouped(u64::from(sample)),

@@ -20,7 +20,7 @@ pub enum PairsError {
     },
     /// What an earlier run left is of something else.
     #[error(
-        "{partial} was left by a search of another gallery, or for other pairs: remove it to begin anew, or name another file"
+        "{partial} was left by a search of another gallery, for other pairs, or by another version of this program: remove it to begin anew, or name another file"
     )]
     OtherPartial {
         /// The file.

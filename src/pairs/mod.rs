@@ -130,8 +130,9 @@ impl Pairs {
     }
 
     /// The share of the pairs that must be found, in (0, 1], 0.99 unless said: as measured on a
-    /// sample of the gallery's faces, so that its lower 95 % bound holds. At 1 every two faces are
-    /// compared by their vectors.
+    /// sample of the gallery's faces, so that its lower 95 % bound holds; of all pairs, of those of
+    /// two subjects and of those of faces with up to three, as [`Reach::Measured`] has it. At 1 every
+    /// two faces are compared by their vectors.
     #[must_use]
     pub fn hit_rate(mut self, rate: f64) -> Self {
         self.hit_rate = rate;

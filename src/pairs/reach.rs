@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Sieve;
 
-/// Standard deviations of error that sketches and codes are allowed where the hit rate was measured.
-const MEASURED: (f32, f32) = (2.5, 3.0);
-/// The same where it was not.
+/// Standard deviations of error that sketches are allowed where the hit rate is measured, and how
+/// much longer a search then takes, about. What reaches a code has a vector to decide soon anyway, so
+/// codes are allowed more.
+pub(super) const MEASURED: [(f32, f64); 3] = [(2.5, 1.0), (3.0, 1.1), (3.5, 1.25)];
+const MORE_OF_CODES: f32 = 0.5;
+/// Those that sketches and codes are allowed where it is not.
 const SURE: (f32, f32) = (4.0, 4.0);
 
 /// How far a search for pairs looks, settled by a sample of the gallery's faces.
@@ -25,6 +28,8 @@ pub enum Reach {
         /// Only cells whose centroid is this similar to a face, less the gallery's mean, are looked
         /// into; all of them without a number.
         promise: Option<f32>,
+        /// Standard deviations of a sketch's error that are allowed for; of a code's, half a one more.
+        confidence: f32,
         /// Part of all comparisons that is left then, about, in \[0, 1\].
         share: f64,
         /// Part of the sample's pairs that was found: the least of that of all pairs, of those of
@@ -45,7 +50,7 @@ impl Reach {
         let (sketch, code) = match self {
             Self::Exhaustive => return None,
             Self::Whole => SURE,
-            Self::Measured { .. } => MEASURED,
+            Self::Measured { confidence, .. } => (*confidence, *confidence + MORE_OF_CODES),
         };
         Some(Sieve { at_least, sketch, code })
     }

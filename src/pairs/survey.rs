@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use rayon::prelude::*;
 
 use super::compare::{Alike, Faces, Looking, Scratch};
+use super::reach::MEASURED;
 use super::{Cancel, PairsError, Progress, Reach, heed};
 use crate::cells::ProbeLevels;
 
@@ -45,8 +46,8 @@ struct Tested {
     /// What the cell of the face that lies behind promises the other one; without limit where both
     /// lie in one.
     promise: f32,
-    /// Whether it is found where it is looked for.
-    found: bool,
+    /// Whether it is found where it is looked for, with each of the errors that may be allowed for.
+    found: [bool; MEASURED.len()],
     /// Whether the faces are of two subjects.
     of_two: bool,
 }
@@ -88,7 +89,8 @@ pub(super) fn survey(
         })
         .collect::<Result<_, PairsError>>()?;
     progress.end();
-    Ok(settle(sampled.into_iter().flatten().collect(), faces.count, hit_rate))
+    let sampled: Vec<Sampled> = sampled.into_iter().flatten().collect();
+    Ok(settle(&sampled, faces.count, hit_rate))
 }
 
 /// Compares a few faces with all, and puts their pairs to the test.
@@ -155,11 +157,15 @@ fn test(faces: &Faces<'_>, face: &Looking<'_>, alike: Alike, at_least: f32) -> T
         let take = |_, found| promise = found;
         faces.cells.promises(faces.kernels, &probe, cells, &mut sums, take);
     }
-    let mut found = Vec::new();
-    let sieve = measured().sieve(at_least);
-    let (slots, scratch) = (second..second + 1, &mut Scratch::default());
-    faces.compare(&[looking], &slots, (sieve, at_least), scratch, &mut found);
-    Tested { promise, found: !found.is_empty(), of_two: faces.are_of_two(alike.slots) }
+    let slots = second..second + 1;
+    let found = MEASURED.map(|(confidence, _)| {
+        let mut found = Vec::new();
+        let sieve = measured(confidence).sieve(at_least);
+        let scratch = &mut Scratch::default();
+        faces.compare(&[looking], &slots, (sieve, at_least), scratch, &mut found);
+        !found.is_empty()
+    });
+    Tested { promise, found, of_two: faces.are_of_two(alike.slots) }
 }
 
 /// The cell of a slot.
@@ -181,12 +187,29 @@ fn cells_behind(faces: &Faces<'_>, face: &Looking<'_>) -> Vec<(f32, u32)> {
 }
 
 /// What is put to the test.
-fn measured() -> Reach {
-    Reach::Measured { promise: None, share: 1.0, hit_rate: 1.0, lower: 1.0, sample: 0, pairs: 0 }
+fn measured(confidence: f32) -> Reach {
+    let (promise, share, hit_rate, lower, sample, pairs) = (None, 1.0, 1.0, 1.0, 0, 0);
+    Reach::Measured { promise, confidence, share, hit_rate, lower, sample, pairs }
 }
 
-/// The highest promise that keeps the hit rate.
-fn settle(sampled: Vec<Sampled>, faces: u32, asked: f64) -> Reach {
+/// What keeps the hit rate and takes least: of each error allowed for, with the highest promise.
+fn settle(sampled: &[Sampled], faces: u32, asked: f64) -> Reach {
+    let reached = MEASURED.into_iter().enumerate().filter_map(|(level, (confidence, longer))| {
+        let reach = highest(sampled, faces, asked, (level, confidence))?;
+        let Reach::Measured { share, .. } = reach else { return None };
+        Some((share * longer, reach))
+    });
+    let least = reached.min_by(|a, b| a.0.total_cmp(&b.0));
+    least.map_or(Reach::Whole, |(_, reach)| reach)
+}
+
+/// The highest promise that keeps the hit rate; `None` where none does.
+fn highest(
+    sampled: &[Sampled],
+    faces: u32,
+    asked: f64,
+    (level, confidence): (usize, f32),
+) -> Option<Reach> {
     let pairs = sampled.iter().map(|face| face.pairs).sum();
     let mut promises: Vec<f32> =
         sampled.iter().flat_map(|face| face.tested.iter().map(|pair| pair.promise)).collect();
@@ -198,25 +221,34 @@ fn settle(sampled: Vec<Sampled>, faces: u32, asked: f64) -> Reach {
     });
     let limits = promises.filter(|promise| promise.is_finite()).map(Some).chain([None]);
     for limit in limits {
-        let (hit_rate, lower) = least(&sampled, limit.unwrap_or(f32::NEG_INFINITY));
+        let (hit_rate, lower) = least(sampled, limit.unwrap_or(f32::NEG_INFINITY), level);
         if lower < asked {
             continue;
         }
-        let share = limit.map_or(1.0, |promise| share(&sampled, faces, promise));
+        let share = limit.map_or(1.0, |promise| share(sampled, faces, promise));
         let (promise, share) = if share > WORTHLESS { (None, 1.0) } else { (limit, share) };
         let sample = sampled.len() as u32;
-        return Reach::Measured { promise, share, hit_rate, lower, sample, pairs };
+        return Some(Reach::Measured {
+            promise,
+            confidence,
+            share,
+            hit_rate,
+            lower,
+            sample,
+            pairs,
+        });
     }
-    Reach::Whole
+    None
 }
 
 /// The least part that is found of all pairs, of those of faces with few, and of those of two
 /// subjects, and the least lower bound. Where too few faces have such pairs to prove much, what is
 /// observed has to do.
-fn least(sampled: &[Sampled], promise: f32) -> (f64, f64) {
-    let (mut rate, mut lower, _) = hit_rate(sampled, promise, |_, _| true);
-    let of_few = hit_rate(sampled, promise, |face, _| face.pairs <= FEW_PAIRS);
-    let of_two = hit_rate(sampled, promise, |_, pair| pair.of_two);
+fn least(sampled: &[Sampled], promise: f32, level: usize) -> (f64, f64) {
+    let found = |pair: &Tested| pair.found[level] && pair.promise >= promise;
+    let (mut rate, mut lower, _) = hit_rate(sampled, found, |_, _| true);
+    let of_few = hit_rate(sampled, found, |face, _| face.pairs <= FEW_PAIRS);
+    let of_two = hit_rate(sampled, found, |_, pair| pair.of_two);
     for (found, bound, faces) in [of_few, of_two] {
         if faces >= SOME {
             rate = rate.min(found);
@@ -226,12 +258,11 @@ fn least(sampled: &[Sampled], promise: f32) -> (f64, f64) {
     (rate, lower)
 }
 
-/// The part of some pairs that is found where cells that promise less are passed over, its lower
-/// bound, and how many faces have such pairs: faces are drawn, not pairs, so those of one face count
+/// The part of some pairs that is found, its lower bound, and how many faces have such pairs: faces are drawn, not pairs, so those of one face count
 /// together.
 fn hit_rate(
     sampled: &[Sampled],
-    promise: f32,
+    is_found: impl Fn(&Tested) -> bool,
     counts: impl Fn(&Sampled, &Tested) -> bool,
 ) -> (f64, f64, usize) {
     // Of each face, so many pairs, and so many of them found.
@@ -239,7 +270,7 @@ fn hit_rate(
         .iter()
         .map(|face| {
             let those = face.tested.iter().filter(|pair| counts(face, pair));
-            let found = those.clone().filter(|pair| pair.found && pair.promise >= promise);
+            let found = those.clone().filter(|pair| is_found(pair));
             let one = face.pairs as f64 / face.tested.len().max(1) as f64;
             (those.count() as f64 * one, found.count() as f64 * one)
         })
@@ -279,7 +310,7 @@ mod tests {
 
     /// A face with so many pairs, of which some are found, of two subjects or of one.
     fn face(pairs: usize, found: usize, of_two: bool) -> Sampled {
-        let tested = |at| Tested { promise: 0.5, found: at < found, of_two };
+        let tested = |at| Tested { promise: 0.5, found: [at < found; MEASURED.len()], of_two };
         Sampled { pairs: pairs as u64, tested: (0..pairs).map(tested).collect(), cells: None }
     }
 
@@ -292,14 +323,14 @@ mod tests {
         };
         for (pairs, of_two) in [(1, false), (5, true)] {
             // Too few say nothing.
-            assert!(least(&with(SOME - 1, 10, pairs, of_two), 0.0).0 > 0.99);
-            let (rate, lower) = least(&with(100, 10, pairs, of_two), 0.0);
+            assert!(least(&with(SOME - 1, 10, pairs, of_two), 0.0, 0).0 > 0.99);
+            let (rate, lower) = least(&with(100, 10, pairs, of_two), 0.0, 0);
             assert_eq!((rate, lower), (0.9, 0.9));
-            let (rate, lower) = least(&with(400, 40, pairs, of_two), 0.0);
+            let (rate, lower) = least(&with(400, 40, pairs, of_two), 0.0, 0);
             assert!(rate == 0.9 && (0.86..0.89).contains(&lower), "{rate} {lower}");
         }
         // As many of one subject, of faces with many, are a small part of all.
-        assert!(least(&with(100, 10, 5, false), 0.0).0 > 0.99);
-        assert_eq!(least(&with(400, 0, 1, true), 0.6).0, 0.0);
+        assert!(least(&with(100, 10, 5, false), 0.0, 0).0 > 0.99);
+        assert_eq!(least(&with(400, 0, 1, true), 0.6, 0).0, 0.0);
     }
 }

@@ -324,7 +324,7 @@ impl Pairs {
     ///
     /// # Errors
     /// As [`run`](Self::run); when files cannot be written; or when `OUT.partial` is of another
-    /// gallery, similarity or hit rate.
+    /// gallery, similarity, hit rate or version of the program.
     pub fn write(
         &self,
         gallery: &Gallery,
