@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// Probes of one subject that count as one.
 const TOGETHER: usize = 10;
-/// Probes with few mates that it takes to say anything of their hit rate, and to prove one of 0.99.
+/// Probes of a part that it takes to say anything of its hit rate, and to prove one of 0.99.
 const SOME: usize = 30;
 const ENOUGH_TO_PROVE: usize = 300;
 
@@ -62,16 +62,18 @@ pub(super) fn hit_rate(counts: &[(usize, usize)]) -> (f64, f64) {
     (rate, ((centre - width) / (1.0 + Z * Z / n)).clamp(0.0, rate))
 }
 
-/// The least of the hit rate of all probes and of that of those with few mates, who hardly count
-/// among all: nearly all mates are of people with many photos, who lead to one another.
-pub(super) fn least(all: &[(usize, usize)], few: &[(usize, usize)]) -> (f64, f64) {
-    let ((rate, bound), (rate_of_few, bound_of_few)) = (hit_rate(all), hit_rate(few));
-    match few.len() {
-        ..SOME => (rate, bound),
-        // Too few to prove much: what is observed has to do.
-        SOME..ENOUGH_TO_PROVE => (rate.min(rate_of_few), bound.min(rate_of_few)),
-        ENOUGH_TO_PROVE.. => (rate.min(rate_of_few), bound.min(bound_of_few)),
-    }
+/// The least of the hit rate of all probes and of those of some parts of what is asked for, which
+/// hardly count among all: nearly all mates are of people with many photos, who lead to one another.
+/// Parts of too few probes say nothing, and those that prove little count as they were observed.
+pub(super) fn least(
+    all: &[(usize, usize)],
+    parts: impl IntoIterator<Item = Vec<(usize, usize)>>,
+) -> (f64, f64) {
+    parts.into_iter().filter(|part| part.len() >= SOME).fold(hit_rate(all), |least, part| {
+        let (rate, bound) = hit_rate(&part);
+        let bound = if part.len() >= ENOUGH_TO_PROVE { bound } else { rate };
+        (rate.min(least.0), bound.min(least.1))
+    })
 }
 
 #[cfg(test)]
@@ -103,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn those_with_few_mates_count_by_themselves() {
+    fn parts_that_hardly_count_among_all_count_by_themselves() {
         let all = [vec![(30, 30); 3000], vec![(0, 1); 20]].concat();
         let few = |found: usize| [vec![(1, 1); found], vec![(0, 1); 20]].concat();
         let of_all = hit_rate(&all);
         assert!(of_all.1 > 0.999);
-        assert_eq!(least(&all, &few(9)), of_all);
-        assert_eq!(least(&all, &few(80)), (0.8, 0.8));
-        let (rate, bound) = least(&all, &few(380));
+        assert_eq!(least(&all, [few(9), Vec::new()]), of_all);
+        assert_eq!(least(&all, [few(180), few(80)]), (0.8, 0.8));
+        let (rate, bound) = least(&all, [few(380)]);
         assert!(rate == 0.95 && (0.92..0.95).contains(&bound), "{rate} {bound}");
     }
 }

@@ -153,8 +153,8 @@ impl<'a> Measuring<'a> {
         let query = goal.query().plan(plan).cancel(self.cancel.clone());
         // What is found first is found where less is asked for, too.
         let goals = self.sample.goals.iter().enumerate();
-        let within: Vec<usize> =
-            goals.filter(|(_, other)| other.is_within(goal)).map(|(at, _)| at).collect();
+        let less = goals.filter(|(_, other)| other.is_less_than(goal)).map(|(at, _)| at);
+        let goals: Vec<usize> = std::iter::once(which).chain(less).collect();
         let one = |case: &&Case| -> Result<(Vec<(usize, usize)>, Counters), SearchError> {
             let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
             let found: HashSet<u32> = matches.iter().map(Match::slot).collect();
@@ -162,7 +162,7 @@ impl<'a> Measuring<'a> {
                 let wanted = &case.wanted[goal];
                 (wanted.iter().filter(|&mate| found.contains(mate)).count(), wanted.len())
             };
-            Ok((within.iter().map(count).collect(), matches.counters))
+            Ok((goals.iter().map(count).collect(), matches.counters))
         };
         let cases: Vec<&Case> = self.sample.cases.iter().step_by(every).collect();
         let outcomes: Vec<_> = cases.par_iter().map(one).collect::<Result<_, _>>()?;
@@ -177,15 +177,12 @@ impl<'a> Measuring<'a> {
             let said = counted.map(|(case, (counts, _))| (case.subject(), counts[goal]));
             bound::counts(said.filter(|(_, (_, mates))| *mates > 0))
         };
-        let rates = (0..within.len()).map(|at| match goal {
-            Goal::Top(_) => bound::hit_rate(&counted(at, &|_| true)),
-            Goal::AtLeast(_) => bound::least(
-                &counted(at, &|_| true),
-                &counted(at, &|case| case.mates().len() <= FEW_MATES),
-            ),
-        });
-        let (hit_rate, at_least) =
-            rates.fold((1.0, 1.0), |least, rate| (rate.0.min(least.0), rate.1.min(least.1)));
+        let all = |at| counted(at, &|_| true);
+        let parts = match goal {
+            Goal::Top(_) => (1..goals.len()).map(all).collect(),
+            Goal::AtLeast(_) => vec![counted(0, &|case| case.mates().len() <= FEW_MATES)],
+        };
+        let (hit_rate, at_least) = bound::least(&all(0), parts);
         Ok(Rung {
             plan,
             hit_rate,
@@ -231,12 +228,9 @@ impl<'a> Measuring<'a> {
 }
 
 impl Goal {
-    /// Whether what it asks for is among what another does, the nearest first.
-    fn is_within(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Top(k), Self::Top(most)) => k <= most,
-            _ => self == other,
-        }
+    /// Whether it asks for the first of what another asks for.
+    fn is_less_than(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Top(k), Self::Top(more)) if k < more)
     }
 
     fn query(&self) -> Query {
