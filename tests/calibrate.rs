@@ -177,7 +177,9 @@ fn a_gallery_that_has_grown_keeps_its_calibration_and_says_so() {
     let (status, _, told) = build(&["--replace"]);
     assert!(status == 0 && told.contains("calibrate again"), "{told}");
     let grown = Gallery::open(&path).unwrap();
-    assert_eq!((grown.len(), grown.calibration().unwrap()), (1800, Some(before.clone())));
+    let mut carried = before.clone();
+    carried.carried = true;
+    assert_eq!((grown.len(), grown.calibration().unwrap()), (1800, Some(carried)));
     assert!(verify(grown.path(), &Silent).unwrap().faults.is_empty());
     // Among more strangers a threshold must be higher for the same rate.
     let at = |faces| before.threshold(0.01, faces).unwrap().similarity;
@@ -189,7 +191,36 @@ fn a_gallery_that_has_grown_keeps_its_calibration_and_says_so() {
     let now = json["calibration"]["since_grown"]["fpir"].as_f64().unwrap();
     assert!((0.01..0.03).contains(&now), "{now}");
     assert!((before.at(at(800), 1800).unwrap().fpir - now).abs() < 1e-6);
+    let (_, found, _) = lookalike(&["search", &path, "--face", "1"]);
+    assert!(found.contains("carried from 800 faces"), "{found}");
+    // As many faces again: still not those that it was calibrated with.
+    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
+    assert!(!lookalike(&["show", &path]).1.contains("faces then"));
+    assert_eq!(build(&["--replace"]).0, 0);
+    assert!(lookalike(&["show", &path]).1.contains("the gallery had 1,800 faces then"));
     // Another model's means nothing here.
-    assert_eq!(build(&["--replace", "--model", "another"]).0, 0);
+    let (status, _, told) = build(&["--replace", "--model", "another"]);
+    assert!(status == 0 && told.contains("another face model"), "{told}");
     assert_eq!(Gallery::open(&path).unwrap().calibration().unwrap(), None);
+}
+
+#[test]
+fn of_people_with_too_many_photos_nothing_is_said_of_other_sizes() {
+    let mut random = Random(5);
+    let mut rows = Vec::new();
+    let mut manifest = "subject\n".to_owned();
+    for person in 0..20 {
+        let face = random.vector(DIMS);
+        for _ in 0..300 {
+            rows.push(random.near(&face, 0.2));
+            manifest.push_str(&format!("s{person}\n"));
+        }
+    }
+    let place = Place::of(&rows).manifest(&manifest);
+    let gallery = place.built();
+    let calibration = calibrate(&gallery, &Silent, &Cancel::new()).unwrap();
+    // The nearest thousand are of three or four people, and most draws want a later one.
+    assert!(calibration.beyond > 0.3, "{}", calibration.beyond);
+    assert!(calibration.threshold(0.1, 6000).is_some());
+    assert_eq!(calibration.threshold(0.1, 12_000), None);
 }

@@ -168,6 +168,20 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
+    /// Removes the calibration that a build may have left before it was interrupted.
+    pub(super) fn remove_calibration(&self) -> Result<(), BuildError> {
+        for ending in ["", ".new"] {
+            let path = self.folder.join(format!("{}{ending}", calibration::FILE_NAME));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BuildError::io("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Takes out what belongs to the building alone and puts the folder into the gallery's place;
     /// it stays locked until that is done.
     pub(super) fn publish(&self, replace: bool) -> Result<(), BuildError> {

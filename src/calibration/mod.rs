@@ -45,6 +45,8 @@ pub struct Calibration {
     pub dims: usize,
     /// Name of the face model, where the gallery has one.
     pub model: Option<String>,
+    /// Whether it is of a gallery that this one has replaced.
+    pub carried: bool,
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
     /// be a mate among them, so that thresholds are too high rather than too low.
     pub unlabelled: f64,

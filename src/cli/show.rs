@@ -9,6 +9,7 @@ use lookalike::gallery::VectorType;
 use lookalike::search::{Promise, Rung};
 use serde::Serialize;
 
+use super::threshold::is_carried;
 use super::{Failure, grouped, plain, plan_name};
 
 /// Show what a gallery holds and how it was built
@@ -57,6 +58,8 @@ struct ShownCalibration {
     faces: u64,
     probes: usize,
     unlabelled: f64,
+    /// Whether that was another gallery than it is now.
+    carried: bool,
     /// At the size the gallery has now.
     thresholds: Vec<Threshold>,
     /// What the gallery's own threshold was meant for at that size, at the size it has now.
@@ -125,9 +128,11 @@ fn shown(gallery: &Gallery) -> Result<Shown<'_>, Failure> {
 }
 
 fn shown_calibration(found: &Calibration, faces: u64) -> ShownCalibration {
-    let own = found.threshold(DEFAULT_FPIR, found.faces).filter(|_| found.faces != faces);
+    let carried = is_carried(found, faces);
+    let own = found.threshold(DEFAULT_FPIR, found.faces).filter(|_| carried);
     ShownCalibration {
         faces: found.faces,
+        carried,
         probes: found.probes(),
         unlabelled: found.unlabelled,
         thresholds: SHOWN.into_iter().filter_map(|fpir| found.threshold(fpir, faces)).collect(),
@@ -231,6 +236,12 @@ fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io
             out,
             "              the gallery had {} faces then: {similarity:.4}, its own threshold, now has \
              FPIR {fpir:.4}; calibrate again",
+            grouped(calibration.faces)
+        )?;
+    } else if calibration.carried {
+        writeln!(
+            out,
+            "              the gallery had {} faces then, which says nothing of it now; calibrate again",
             grouped(calibration.faces)
         )?;
     }

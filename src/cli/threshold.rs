@@ -14,6 +14,11 @@ pub(super) fn has_own(calibration: &Calibration) -> bool {
     calibration.unlabelled < MOST_UNLABELLED
 }
 
+/// Whether it was made of other faces than a gallery of this many has now.
+pub(super) fn is_carried(calibration: &Calibration, faces: u64) -> bool {
+    calibration.carried || calibration.faces != faces
+}
+
 /// What faces have to reach.
 pub(super) struct LeastSimilarity {
     pub(super) similarity: Option<f32>,
@@ -61,11 +66,23 @@ impl LeastSimilarity {
             )));
         }
         let Some(threshold) = calibration.threshold(rate, gallery.len()) else {
-            return match fpir {
-                Some(_) => Err(Failure::Failed(format!(
+            let told = if calibration.faces == gallery.len() {
+                format!(
                     "no threshold has a rate of {rate}: the gallery has too many copies of faces \
                      under several subjects, or too few faces"
-                ))),
+                )
+            } else {
+                format!(
+                    "the calibration is of {} faces and says nothing of {}: calibrate again",
+                    grouped(calibration.faces),
+                    grouped(gallery.len())
+                )
+            };
+            if fpir.is_none() {
+                eprintln!("{told}");
+            }
+            return match fpir {
+                Some(_) => Err(Failure::Failed(told)),
                 None => Ok(Self { similarity, fpir: None, own: false, meaning }),
             };
         };
@@ -73,10 +90,10 @@ impl LeastSimilarity {
         let whose = if own { ", this gallery's own" } else { "" };
         let whole = if filtered { " of the whole gallery" } else { "" };
         let estimated = if calibration.unlabelled > 0.0 { ", estimated" } else { "" };
-        let carried = if calibration.faces == gallery.len() {
-            String::new()
-        } else {
+        let carried = if is_carried(&calibration, gallery.len()) {
             format!(", carried from {} faces: calibrate again", grouped(calibration.faces))
+        } else {
+            String::new()
         };
         let meaning = format!(", FPIR {rate}{whole}{whose}{estimated}{carried}");
         Ok(Self { similarity: Some(threshold.similarity), fpir: Some(rate), own, meaning })
