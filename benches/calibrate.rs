@@ -3,12 +3,13 @@
 //! - **At its own size** each synthetic gallery is calibrated, and searched exhaustively for faces of
 //!   people who are not in it: half of `PROBES`. Is the part of them that reaches the threshold within
 //!   the interval that the calibration states?
-//! - **Carried**: a gallery of about `SAMPLE` faces is calibrated for a size of `CARRY`, and the
-//!   threshold tried on the gallery of all those. The sample is one of people, each with all photos,
-//!   or one of faces, whose people get further photos as it grows.
+//! - **Carried**: galleries of about `SAMPLE` faces are calibrated for a size of `CARRY`, and the
+//!   threshold tried on the gallery of all those. They are `SAMPLES` samples of people, each with all
+//!   photos; as many of faces, whose people get further photos as it grows; and one of other people,
+//!   of whom there are as many groups for so many faces, so that it grows by groups.
 //!
-//! `cargo bench --bench calibrate`. PROFILES, KINDS, FACES, PROBES, SEED, SAMPLE and CARRY change what
-//! is run; `FACES=` and `CARRY=0` leave out their part. Galleries are kept, and where one is both
+//! `cargo bench --bench calibrate`. PROFILES, KINDS, FACES, PROBES, SEED, SAMPLE, SAMPLES and CARRY
+//! change what is run; `FACES=` and `CARRY=0` leave out their part. Galleries are kept, and where one is both
 //! calibrated and carried to, its probes are searched for once.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
@@ -23,7 +24,7 @@ use lookalike::ingest::Embeddings;
 use lookalike::synth::Profile;
 use lookalike::{Cancel, Embedding, Gallery, Query, Silent};
 use npyz::WriterBuilder;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 mod common;
 use common::{Data, build_without_graph, listed, print_machine, setting, subjects};
@@ -46,10 +47,11 @@ fn main() {
     let seed = setting("SEED", 21) as u64;
     let carry = setting("CARRY", if quick { 2000 } else { 1_000_000 }) as u64;
     let sample = setting("SAMPLE", if quick { 500 } else { 10_000 }) as u64;
+    let samples = setting("SAMPLES", if quick { 1 } else { 3 });
     print_machine();
     println!("seed {seed}, {} probes of nobody", probes / 2);
     println!(
-        "{:<34} {:>7} {:>10} {:>10} {:>10} {:>10} {:>7} {:>8}",
+        "{:<38} {:>7} {:>10} {:>10} {:>10} {:>10} {:>7} {:>8}",
         "gallery", "FPIR", "threshold", "low", "high", "had", "inside", "seconds"
     );
     let mut all = sizes.clone();
@@ -65,23 +67,31 @@ fn main() {
                 } else {
                     println!("{}", data.name);
                 }
+                if faces != carry {
+                    continue;
+                }
                 for of in ["people", "faces"] {
-                    if faces == carry {
-                        let from = carried(&data, of, sample);
-                        print(&format!("  from {sample} by {of}"), &from, &nearest, &gallery);
+                    for number in 0..samples {
+                        let from = carried(&data, of, sample, number);
+                        let name = format!("  from {sample} by {of}, sample {number}");
+                        print(&name, &from, &nearest, &gallery);
                     }
                 }
+                let others = Data::new(profile, sample, kind == "isolated", probes, seed + 1);
+                let others = Gallery::open(others.gallery_without_graph()).expect("a gallery");
+                let name = format!("  from {sample} of other people");
+                print(&name, &calibrated(&others), &nearest, &gallery);
             }
         }
     }
 }
 
 /// The calibration of a sample of so many of the faces.
-fn carried(data: &Data, of: &str, faces: u64) -> (Calibration, f64) {
-    let sample = data.folder.join(format!("{faces}-of-{of}"));
+fn carried(data: &Data, of: &str, faces: u64, number: usize) -> (Calibration, f64) {
+    let sample = data.folder.join(format!("{faces}-of-{of}-{number}"));
     let place = sample.join("gallery");
     if !place.exists() {
-        take_sample(data, &sample, of, faces);
+        take_sample(data, &sample, (of, number), faces);
         build_without_graph(&place, &sample);
     }
     calibrated(&Gallery::open(place).expect("a gallery"))
@@ -93,8 +103,12 @@ fn calibrated(gallery: &Gallery) -> (Calibration, f64) {
     (calibration, begun.elapsed().as_secs_f64())
 }
 
-/// How similar the nearest face is to each probe of nobody.
+/// How similar the nearest face is to each probe of nobody; found once, and kept.
 fn nearest(gallery: &Gallery, data: &Data) -> Vec<f32> {
+    let kept = data.folder.join("nearest-to-nobody.f32");
+    if let Ok(bytes) = fs::read(&kept) {
+        return bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
+    }
     let nobody = &data.probes[data.probes.len() / 2..];
     let query = Query::new().top(1).exhaustive();
     let search = |probes: &[Embedding]| {
@@ -104,14 +118,17 @@ fn nearest(gallery: &Gallery, data: &Data) -> Vec<f32> {
             .map(|answer| answer.expect("an answer")[0].similarity)
             .collect::<Vec<_>>()
     };
-    nobody.chunks(BATCH).flat_map(search).collect()
+    let nearest: Vec<f32> = nobody.chunks(BATCH).flat_map(search).collect();
+    let bytes: Vec<u8> = nearest.iter().flat_map(|value| value.to_le_bytes()).collect();
+    fs::write(kept, bytes).expect("written");
+    nearest
 }
 
 fn print(name: &str, calibrated: &(Calibration, f64), nearest: &[f32], gallery: &Gallery) {
     let ((calibration, seconds), faces) = (calibrated, gallery.len());
     for fpir in RATES {
         let Some(threshold) = calibration.threshold(fpir, faces) else {
-            println!("{name:<34} {fpir:>7} no threshold");
+            println!("{name:<38} {fpir:>7} no threshold");
             continue;
         };
         let similarity = threshold.similarity;
@@ -120,13 +137,13 @@ fn print(name: &str, calibrated: &(Calibration, f64), nearest: &[f32], gallery: 
         let had = reached as f64 / nearest.len() as f64;
         let inside = if (low..=high).contains(&had) { "yes" } else { "no" };
         println!(
-            "{name:<34} {fpir:>7} {similarity:>10.4} {low:>10.5} {high:>10.5} {had:>10.5} {inside:>7} {seconds:>8.0}"
+            "{name:<38} {fpir:>7} {similarity:>10.4} {low:>10.5} {high:>10.5} {had:>10.5} {inside:>7} {seconds:>8.0}"
         );
     }
 }
 
 /// Copies the rows of about so many faces to a folder of their own.
-fn take_sample(data: &Data, folder: &Path, of: &str, faces: u64) {
+fn take_sample(data: &Data, folder: &Path, of: (&str, usize), faces: u64) {
     fs::create_dir_all(folder).expect("a folder");
     let file = Embeddings::open(&data.folder.join("embeddings.npy"), None).expect("readable");
     let rows = sampled(data, of, faces as f64 / file.rows() as f64);
@@ -152,8 +169,9 @@ fn take_sample(data: &Data, folder: &Path, of: &str, faces: u64) {
 }
 
 /// Which rows belong to a sample of this share: drawn by a hash of the subject, or of the row.
-fn sampled(data: &Data, of: &str, share: f64) -> Vec<bool> {
-    let taken = |name: &[u8]| (xxh3_64(name) as f64) < share * u64::MAX as f64;
+fn sampled(data: &Data, (of, number): (&str, usize), share: f64) -> Vec<bool> {
+    let hash = |name: &[u8]| xxh3_64_with_seed(name, number as u64);
+    let taken = |name: &[u8]| (hash(name) as f64) < share * u64::MAX as f64;
     let subjects = subjects(&data.folder.join("manifest.csv"));
     let of_people =
         subjects.iter().map(|subject| taken(subject.as_deref().expect("one").as_bytes()));

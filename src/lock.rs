@@ -57,6 +57,7 @@ mod tests {
         drop(copy);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_was_put_elsewhere_is_not_locked() {
         let folder = tempfile::tempdir().unwrap();

@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// Mean similarity from which two clusters of faces are one person
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     min_similarity: f32,
-    /// CSV whose first two columns name two faces, by key or face id, that are not one person
+    /// CSV whose first two columns name two faces that are not one person, by key or by face id as a
+    /// first line of key_1,key_2 or face_id_1,face_id_2 says, or by either; - is standard input
     #[arg(long, value_name = "FILE")]
     not_same: Option<PathBuf>,
     /// The share of the pairs at or above that similarity that must be found

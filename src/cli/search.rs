@@ -31,7 +31,7 @@ const NO_FILE: [&str; 2] = ["probe_image", "face"];
 /// Without a threshold the nearest faces are shown, which is not to say that they match. With one
 /// and no -k, every face at or above it. Which threshold means the same person depends on the face
 /// model and the size of the gallery: a calibrated gallery applies its own to the nearest faces,
-/// unless one is given (--min-similarity -1 for none).
+/// unless one is given (--min-similarity -1 for none) or most of its faces have no subject.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["probes", "probe_image", "face"])))]
 pub(crate) struct Args {
@@ -66,7 +66,8 @@ pub(crate) struct Args {
     min_similarity: Option<f32>,
     /// Only faces at or above the threshold at which this part of the searches for people who are
     /// not in the gallery is answered with somebody, such as 0.001; the gallery has to be
-    /// calibrated. A calibrated gallery applies its own, of 0.01, unless a threshold is given here
+    /// calibrated, with three times as many probes as there are searches to one such answer. A
+    /// calibrated gallery applies its own, of 0.01, unless a threshold is given here
     #[arg(long, value_name = "R", value_parser = parse_rate, conflicts_with = "min_similarity")]
     fpir: Option<f64>,
     /// Share of a person's faces that must be found, of those that --exhaustive would find, in

@@ -150,7 +150,7 @@ impl Gallery {
                 template: match (query.score, subject) {
                     (SubjectScore::Template, Some(subject)) => {
                         let subjects = Subjects::new(self, &request)?;
-                        Some(subjects.similarity_with(probe.values(), subject)?)
+                        subjects.similarity_with(probe.values(), subject)?
                     }
                     _ => None,
                 },

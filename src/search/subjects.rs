@@ -360,13 +360,21 @@ impl<'g, 'q> Subjects<'g, 'q> {
         Ok(())
     }
 
-    /// A probe's similarity with the template of a subject: of those of its faces that may be answers.
-    pub(super) fn similarity_with(&self, probe: &[f32], subject: &str) -> Result<f32, SearchError> {
+    /// A probe's similarity with the template of a subject: of those of its faces that may be answers,
+    /// where there are some.
+    pub(super) fn similarity_with(
+        &self,
+        probe: &[f32],
+        subject: &str,
+    ) -> Result<Option<f32>, SearchError> {
         let segment = &self.gallery.0.segment;
         let places = self.gallery.places_of_subject(subject)?.into_iter();
         let slots = places.map(|place| segment.slot(place));
         let slots: Vec<u32> = slots.filter(|&slot| self.may_be_answer(slot)).collect();
-        Ok(template::similarity(probe, Fuser::default().fuse(segment, &slots)?))
+        if slots.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(template::similarity(probe, Fuser::default().fuse(segment, &slots)?)))
     }
 
     /// Scores subjects by their templates: each with that similarity, which reaches the threshold, and
