@@ -35,7 +35,8 @@ pub enum Reach {
         /// Part of the sample's pairs that was found: the least of that of all pairs, of those of
         /// faces with up to three, and of those of two subjects, where at least 30 faces have such.
         hit_rate: f64,
-        /// The least lower 95 % bound, one-sided; of groups of fewer than 300 faces, what was observed.
+        /// The least lower 95 % bound, one-sided; of groups of too few faces to prove the hit rate
+        /// asked for, what was observed.
         lower: f64,
         /// Faces that were compared with all others.
         sample: u32,

@@ -35,9 +35,8 @@ const STEPS: u32 = 64;
 const WORTHLESS: f64 = 0.6;
 /// Pairs of a face that are few.
 const FEW_PAIRS: u64 = 3;
-/// Faces with such pairs that it takes to say anything of their hit rate, and to prove one of 0.99.
+/// Faces with such pairs that it takes to say anything of their hit rate.
 const SOME: usize = 30;
-const ENOUGH_TO_PROVE: usize = 300;
 /// Standard deviations from a mean to its one-sided 95 % bound.
 const BOUND: f64 = 1.645;
 
@@ -221,7 +220,7 @@ fn highest(
     });
     let limits = promises.filter(|promise| promise.is_finite()).map(Some).chain([None]);
     for limit in limits {
-        let (hit_rate, lower) = least(sampled, limit.unwrap_or(f32::NEG_INFINITY), level);
+        let (hit_rate, lower) = least(sampled, limit.unwrap_or(f32::NEG_INFINITY), level, asked);
         if lower < asked {
             continue;
         }
@@ -242,29 +241,40 @@ fn highest(
 }
 
 /// The least part that is found of all pairs, of those of faces with few, and of those of two
-/// subjects, and the least lower bound. Where too few faces have such pairs to prove much, what is
-/// observed has to do.
-fn least(sampled: &[Sampled], promise: f32, level: usize) -> (f64, f64) {
+/// subjects, and the least lower bound. Where not twice as many faces have such pairs as would prove
+/// what is asked for if nothing were missed, what is observed has to do.
+fn least(sampled: &[Sampled], promise: f32, level: usize, asked: f64) -> (f64, f64) {
     let found = |pair: &Tested| pair.found[level] && pair.promise >= promise;
-    let (mut rate, mut lower, _) = hit_rate(sampled, found, |_, _| true);
+    let enough = 2.0 * BOUND * BOUND / (1.0 - asked);
+    let all = hit_rate(sampled, found, |_, _| true);
+    let (mut rate, mut lower) = (all.rate, all.lower);
     let of_few = hit_rate(sampled, found, |face, _| face.pairs <= FEW_PAIRS);
     let of_two = hit_rate(sampled, found, |_, pair| pair.of_two);
-    for (found, bound, faces) in [of_few, of_two] {
-        if faces >= SOME {
-            rate = rate.min(found);
-            lower = lower.min(if faces >= ENOUGH_TO_PROVE { bound } else { found });
-        }
+    for part in [of_few, of_two].iter().filter(|part| part.faces >= SOME) {
+        rate = rate.min(part.rate);
+        lower = lower.min(if part.draws >= enough { part.lower } else { part.rate });
     }
     (rate, lower)
 }
 
-/// The part of some pairs that is found, its lower bound, and how many faces have such pairs: faces are drawn, not pairs, so those of one face count
-/// together.
+/// What is found of some pairs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    rate: f64,
+    /// Its lower bound.
+    lower: f64,
+    /// Faces that have such pairs.
+    faces: usize,
+    /// As many as these are worth: some have more pairs than others.
+    draws: f64,
+}
+
+/// What is found of some pairs: faces are drawn, not pairs, so those of one face count together.
 fn hit_rate(
     sampled: &[Sampled],
     is_found: impl Fn(&Tested) -> bool,
     counts: impl Fn(&Sampled, &Tested) -> bool,
-) -> (f64, f64, usize) {
+) -> Part {
     // Of each face, so many pairs, and so many of them found.
     let each: Vec<(f64, f64)> = sampled
         .iter()
@@ -278,7 +288,7 @@ fn hit_rate(
     let pairs: f64 = each.iter().map(|(pairs, _)| pairs).sum();
     let squares: f64 = each.iter().map(|(pairs, _)| pairs * pairs).sum();
     if pairs == 0.0 {
-        return (0.0, 0.0, 0);
+        return Part::default();
     }
     let rate = each.iter().map(|(_, found)| found).sum::<f64>() / pairs;
     let residuals: f64 = each.iter().map(|(pairs, found)| (found - rate * pairs).powi(2)).sum();
@@ -289,7 +299,8 @@ fn hit_rate(
     let middle = (rate + z / 2.0) / (1.0 + z);
     let wilson = middle - (z * rate * (1.0 - rate) + z * z / 4.0).sqrt() / (1.0 + z);
     let faces = each.iter().filter(|(pairs, _)| *pairs > 0.0).count();
-    (rate, wilson.min(rate - BOUND * residuals.sqrt() / pairs), faces)
+    let lower = wilson.min(rate - BOUND * residuals.sqrt() / pairs);
+    Part { rate, lower, faces, draws }
 }
 
 /// The part of all comparisons that is left.
@@ -323,14 +334,14 @@ mod tests {
         };
         for (pairs, of_two) in [(1, false), (5, true)] {
             // Too few say nothing.
-            assert!(least(&with(SOME - 1, 10, pairs, of_two), 0.0, 0).0 > 0.99);
-            let (rate, lower) = least(&with(100, 10, pairs, of_two), 0.0, 0);
+            assert!(least(&with(SOME - 1, 10, pairs, of_two), 0.0, 0, 0.99).0 > 0.99);
+            let (rate, lower) = least(&with(500, 50, pairs, of_two), 0.0, 0, 0.99);
             assert_eq!((rate, lower), (0.9, 0.9));
-            let (rate, lower) = least(&with(400, 40, pairs, of_two), 0.0, 0);
+            let (rate, lower) = least(&with(600, 60, pairs, of_two), 0.0, 0, 0.99);
             assert!(rate == 0.9 && (0.86..0.89).contains(&lower), "{rate} {lower}");
         }
         // As many of one subject, of faces with many, are a small part of all.
-        assert!(least(&with(100, 10, 5, false), 0.0, 0).0 > 0.99);
-        assert_eq!(least(&with(400, 0, 1, true), 0.6, 0).0, 0.0);
+        assert!(least(&with(100, 10, 5, false), 0.0, 0, 0.99).0 > 0.99);
+        assert_eq!(least(&with(400, 0, 1, true), 0.6, 0, 0.99).0, 0.0);
     }
 }
