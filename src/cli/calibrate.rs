@@ -16,9 +16,9 @@ use super::{Failure, cancel_on_interrupt, grouped, open, parse_threads, thread_p
 /// Up to 10,000 faces of the gallery are searched for, exhaustively, each without the faces of its
 /// own subject, so that whoever is found is a stranger. The result is kept in the gallery: `search
 /// --fpir` takes its threshold from it, and a search without a threshold that of a false-positive
-/// identification rate (FPIR) of 0.01. Rates that take more probes than there were are left out: three
-/// probes by the rate. Where hardly any face has a subject, each is taken for a person
-/// of its own, and thresholds come out too high rather than too low.
+/// identification rate (FPIR) of 0.01. Rates below three divided by the number of
+/// probes are left out. Where hardly any face has a subject, each is taken for a person of its own,
+/// and thresholds come out too high rather than too low.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The gallery's folder

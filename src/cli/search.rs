@@ -66,8 +66,8 @@ pub(crate) struct Args {
     min_similarity: Option<f32>,
     /// Only faces at or above the threshold at which this part of the searches for people who are
     /// not in the gallery is answered with somebody, such as 0.001; the gallery has to be
-    /// calibrated, with three times as many probes as there are searches to one such answer. A
-    /// calibrated gallery applies its own, of 0.01, unless a threshold is given here
+    /// calibrated, with at least three probes divided by this rate. A calibrated gallery applies its
+    /// own, of 0.01, unless a threshold is given here
     #[arg(long, value_name = "R", value_parser = parse_rate, conflicts_with = "min_similarity")]
     fpir: Option<f64>,
     /// Share of a person's faces that must be found, of those that --exhaustive would find, in
@@ -102,7 +102,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLUMN", requires = "probe_manifest", conflicts_with_all = NO_FILE)]
     probe_set: Option<String>,
     /// How the probes of a set become one answer
-    #[arg(long, value_enum, value_name = "HOW", default_value = "mean", requires = "probe_set", conflicts_with_all = NO_FILE)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "mean",
+        requires = "probe_set",
+        conflicts_with_all = NO_FILE
+    )]
     fuse: Fuse,
     /// Read codes and graph into memory first, in huge pages where the system has them: worth it for
     /// many probes

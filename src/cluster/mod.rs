@@ -65,8 +65,8 @@ pub struct Clustering {
 
 /// Memory to stay below, unless told.
 const MEMORY: u64 = 4 << 30;
-/// Bytes a face takes whatever it keeps, and for each other face that it keeps: as was measured where
-/// people have thousands of photos, whose lists and links grow most.
+/// Bytes a face is taken to need whatever it keeps, and for each other face that it keeps: more than
+/// any gallery that was measured took, as lists and links grow with the photos of a person.
 const FACE_BYTES: (u64, u64) = (160, 112);
 
 /// Which faces of a gallery are one person.
@@ -104,7 +104,7 @@ impl Clustering {
     }
 
     /// Bytes of memory to stay below, about, beside the pairs at hand; 4 GiB unless said. A face is
-    /// taken to need about 4,000 bytes, as where people have thousands of photos; with less, each
+    /// taken to need about 4,000 bytes, more than any gallery that was measured took; with less, each
     /// keeps fewer of the faces most like it, and people with many photos may fall apart.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
