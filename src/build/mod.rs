@@ -26,7 +26,6 @@ use ::hnsw_rs::anndists::dist::Distance;
 use ::hnsw_rs::prelude::Hnsw;
 use half::f16;
 
-use crate::calibration::{self, Calibration};
 use crate::codes::Shape;
 use crate::gallery::catalogue::FileInfo;
 use crate::gallery::format::{FORMAT, FileKind, Section};
@@ -399,40 +398,8 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
-        self.carry_calibration(place, &catalogue, progress)?;
+        place.carry_calibration(self.replace, &catalogue, progress)?;
         place.publish(self.replace)
-    }
-
-    /// Takes over the calibration of the gallery that is replaced: without one, searches that found
-    /// nobody would answer with strangers.
-    fn carry_calibration(
-        &self,
-        place: &Place,
-        catalogue: &Catalogue,
-        progress: &dyn Progress,
-    ) -> Result<(), BuildError> {
-        // An interrupted build may have left one.
-        place.remove_calibration()?;
-        if !self.replace {
-            return Ok(());
-        }
-        let is_fitting =
-            |found: &Calibration| (found.dims, &found.model) == (catalogue.dims, &catalogue.model);
-        match calibration::read(&self.gallery) {
-            Ok(Some(found)) if is_fitting(&found) => {
-                progress.note("the calibration of the gallery before is kept: calibrate again");
-                Calibration { carried: true, ..found }.store(place.folder())?;
-            }
-            Ok(None) => {}
-            Ok(Some(_)) => progress.note(
-                "the calibration of the gallery before is of another face model and is not kept: \
-                 calibrate again",
-            ),
-            Err(error) => progress.note(&format!(
-                "the calibration of the gallery before is not kept: {error}; calibrate again"
-            )),
-        }
-        Ok(())
     }
 
     /// What `gallery.json` says, but for the files and their checksums.

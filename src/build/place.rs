@@ -15,10 +15,10 @@ use super::code::Coded;
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
 use crate::Progress;
-use crate::calibration;
+use crate::calibration::{self, Calibration};
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
-use crate::gallery::{GraphInfo, catalogue};
+use crate::gallery::{Catalogue, GraphInfo, catalogue};
 use crate::lock::Lock;
 use crate::search::Promise;
 
@@ -168,8 +168,39 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
+    /// Takes over the calibration of the gallery that is replaced: without one, searches that found
+    /// nobody would answer with strangers.
+    pub(super) fn carry_calibration(
+        &self,
+        replace: bool,
+        catalogue: &Catalogue,
+        progress: &dyn Progress,
+    ) -> Result<(), BuildError> {
+        self.remove_calibration()?;
+        if !replace {
+            return Ok(());
+        }
+        let is_fitting =
+            |found: &Calibration| (found.dims, &found.model) == (catalogue.dims, &catalogue.model);
+        match calibration::read(&self.gallery) {
+            Ok(Some(found)) if is_fitting(&found) => {
+                progress.note("the calibration of the gallery before is kept: calibrate again");
+                Calibration { carried: true, ..found }.store(&self.folder)?;
+            }
+            Ok(None) => {}
+            Ok(Some(_)) => progress.note(
+                "the calibration of the gallery before is of another face model and is not kept: \
+                 calibrate again",
+            ),
+            Err(error) => progress.note(&format!(
+                "the calibration of the gallery before is not kept: {error}; calibrate again"
+            )),
+        }
+        Ok(())
+    }
+
     /// Removes the calibration that a build may have left before it was interrupted.
-    pub(super) fn remove_calibration(&self) -> Result<(), BuildError> {
+    fn remove_calibration(&self) -> Result<(), BuildError> {
         for ending in ["", ".new"] {
             let path = self.folder.join(format!("{}{ending}", calibration::FILE_NAME));
             match fs::remove_file(&path) {
