@@ -38,6 +38,10 @@ fn dot(criterion: &mut Criterion<PerCode>) {
             group.bench_function(BenchmarkId::new("f32", isa), |bencher| {
                 bencher.iter(|| kernels.dot(black_box(&a), black_box(&b)));
             });
+            group.throughput(Throughput::Bytes(dims as u64 * 4 * 6));
+            group.bench_function(BenchmarkId::new("f32, two by three", isa), |bencher| {
+                bencher.iter(|| kernels.dots(black_box([&a, &b]), black_box([&b, &a, &b])));
+            });
             group.throughput(Throughput::Bytes(dims as u64 * 2));
             group.bench_function(BenchmarkId::new("f16", isa), |bencher| {
                 bencher.iter(|| kernels.dot_f16(black_box(&a), black_box(&halves)));

@@ -57,6 +57,7 @@ impl Isa {
 }
 
 type Dot<T> = unsafe fn(&[f32], &[T]) -> f32;
+type Dots = unsafe fn([&[f32]; 2], [&[f32]; 3]) -> [[f32; 3]; 2];
 
 /// The kernels of one instruction set that this processor has.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,8 @@ pub struct Kernels {
     isa: Isa,
     dot: Dot<f32>,
     dot_f16: Dot<f16>,
+    /// Of several at once, where that is faster than one after the other.
+    dots: Option<Dots>,
     codes: CodeKernels,
     sketch_scan: SketchScan,
 }
@@ -79,6 +82,7 @@ impl Kernels {
         isa: Isa::Scalar,
         dot: scalar::dot,
         dot_f16: scalar::dot_f16,
+        dots: None,
         codes: scalar::CODES,
         sketch_scan: scalar::sketch_scan,
     };
@@ -95,6 +99,7 @@ impl Kernels {
                 isa,
                 dot: avx2::dot,
                 dot_f16: avx2::dot_f16,
+                dots: None,
                 codes: avx2::CODES,
                 sketch_scan: avx2::sketch_scan,
             }),
@@ -106,6 +111,7 @@ impl Kernels {
                     isa,
                     dot: avx512::dot,
                     dot_f16: avx512::dot_f16,
+                    dots: Some(avx512::dots),
                     codes: if whole { avx512::CODES } else { narrower.codes },
                     sketch_scan: if whole { avx512::sketch_scan } else { narrower.sketch_scan },
                 }
@@ -135,6 +141,20 @@ impl Kernels {
         let dims = a.len().min(b.len());
         // SAFETY: as in `dot`.
         unsafe { (self.dot_f16)(&a[..dims], &b[..dims]) }
+    }
+
+    /// Dot products of each of two vectors with each of three others, the same bits as those of
+    /// [`dot`](Self::dot): what is read for one of them serves the others. Of vectors of unequal
+    /// lengths, as much is taken as the shortest has.
+    #[inline]
+    pub fn dots(&self, a: [&[f32]; 2], b: [&[f32]; 3]) -> [[f32; 3]; 2] {
+        let dims = a.iter().chain(&b).map(|vector| vector.len()).min().unwrap_or(0);
+        let (a, b) = (a.map(|vector| &vector[..dims]), b.map(|vector| &vector[..dims]));
+        match self.dots {
+            // SAFETY: as in `dot`.
+            Some(dots) => unsafe { dots(a, b) },
+            None => a.map(|a| b.map(|b| self.dot(a, b))),
+        }
     }
 }
 

@@ -117,16 +117,36 @@ fn score(
             return Ok(());
         }
         let begun = Instant::now();
-        for (at, (scores, keep)) in probes.iter_mut().enumerate() {
-            for &slot in &block {
-                keep.meet(Candidate { similarity: scores.similarity(slot), slot });
-            }
-            // The first probe waits for the disk, the others have what it read.
+        for (at, pair) in probes.chunks_mut(2).enumerate() {
+            meet_all(pair, &block);
+            // The first probes wait for the disk, the others have what they read.
             if at == 0 && measured {
                 let vectors = block.len() as u64;
-                from_disk = scores.is_from_disk(vectors, vectors, begun.elapsed());
+                from_disk = pair[0].0.is_from_disk(vectors, vectors, begun.elapsed());
             }
         }
         asked_for = asked_for.saturating_sub(block.len());
+    }
+}
+
+/// Scores some faces for one probe or two: what is read of them for one serves the other.
+fn meet_all(probes: &mut [(Exact<'_>, Keep)], slots: &[u32]) {
+    let mut rest = slots;
+    if let [(one, kept), (other, others)] = &mut *probes {
+        let (threes, left) = slots.as_chunks::<3>();
+        for &three in threes {
+            let found = Exact::similarities([one, other], three);
+            for (keep, similarities) in [&mut *kept, &mut *others].into_iter().zip(found) {
+                for (similarity, slot) in similarities.into_iter().zip(three) {
+                    keep.meet(Candidate { similarity, slot });
+                }
+            }
+        }
+        rest = left;
+    }
+    for (scores, keep) in probes {
+        for &slot in rest {
+            keep.meet(Candidate { similarity: scores.similarity(slot), slot });
+        }
     }
 }

@@ -47,6 +47,19 @@ impl<'a> Exact<'a> {
         comparable(similarity)
     }
 
+    /// Similarities of two probes with three faces, those of [`similarity`](Self::similarity).
+    #[inline]
+    pub(super) fn similarities(pair: [&Self; 2], slots: [u32; 3]) -> [[f32; 3]; 2] {
+        if let Vectors::F32(values) = pair[0].vectors {
+            let dims = pair[0].probe.len();
+            if let [Some(x), Some(y), Some(z)] = slots.map(|slot| row(values, slot, dims)) {
+                let found = pair[0].kernels.dots(pair.map(|exact| exact.probe), [x, y, z]);
+                return found.map(|row| row.map(|similarity| comparable(Some(similarity))));
+            }
+        }
+        pair.map(|exact| slots.map(|slot| exact.similarity(slot)))
+    }
+
     /// Asks the processor to fetch a face's vector.
     #[inline]
     pub(crate) fn fetch(&self, slot: u32) {

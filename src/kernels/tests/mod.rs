@@ -66,6 +66,24 @@ fn every_length() {
 }
 
 #[test]
+fn several_at_once_are_the_same_bits() {
+    for kernels in available() {
+        for dims in 0..=200 {
+            let vector = |of: usize| -> Vec<f32> {
+                (0..dims).map(|i| ((i * (of + 3)) as f32 * 0.37).sin()).collect()
+            };
+            let vectors: [Vec<f32>; 5] = std::array::from_fn(vector);
+            let [a, b, x, y, z] = vectors.each_ref().map(Vec::as_slice);
+            let one_by_one = [a, b].map(|a| [x, y, z].map(|x| kernels.dot(a, x).to_bits()));
+            let together = kernels.dots([a, b], [x, y, z]);
+            assert_eq!(together.map(|row| row.map(f32::to_bits)), one_by_one);
+            let longer = [x, &vec![1.0; dims + 7], z];
+            assert_eq!(kernels.dots([a, b], longer)[1][2].to_bits(), one_by_one[1][2]);
+        }
+    }
+}
+
+#[test]
 fn not_a_number_stays_not_a_number() {
     for kernels in available() {
         let mut b = vec![0.5; 67];
