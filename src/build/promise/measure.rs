@@ -8,8 +8,8 @@ use super::super::BuildError;
 use super::bound;
 use super::sample::{Case, Goal, Sample};
 use crate::search::{
-    Counters, Ladder, Match, Plan, Promise, Query, RangeLadder, Reads, Rung, SearchError,
-    exhaustive_microseconds,
+    Counters, DEFAULT_HIT_RATE, Ladder, Match, Plan, Promise, Query, RangeLadder, Reads, Rung,
+    SearchError, exhaustive_microseconds,
 };
 use crate::{Cancel, Gallery, Progress};
 
@@ -21,6 +21,15 @@ const TRIAL: usize = 8;
 const PATIENCE: f64 = 4.0;
 /// So many plans that found all in their trial are measured.
 const FOUND_ALL: usize = 3;
+/// From this hit rate on a dearer plan is measured where it misses no more than this part of what the
+/// best cheaper one did: that users ask for so much is rare, and what they ask for below is looked at
+/// closely.
+const FINE: (f64, f64) = (0.9975, 0.75);
+/// Nor does one that misses next to nothing and leaves no more than this many times as much unproven
+/// as one that finds all.
+const HARDLY_MORE: f64 = 1.1;
+/// Plans of one kind that may follow each other without finding more.
+const IN_VAIN: usize = 2;
 
 /// Beams of walks.
 const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
@@ -86,37 +95,58 @@ impl<'a> Measuring<'a> {
                 progress.advance(1);
             }
             // Among those that pass a filter, only scans of all faces serve.
-            let mut scans = tried.iter().filter(|rung| rung.plan.is_whole_scan());
-            if scans.all(|rung| rung.hit_rate < ENOUGH) {
-                for kind in self.sample.goals[which].kinds_for_a_crowd() {
-                    self.climb(gallery, which, &kind, &mut tried)?;
+            for kind in self.sample.goals[which].kinds_for_a_crowd() {
+                let mut scans = tried.iter().filter(|rung| rung.plan.is_whole_scan());
+                if scans.any(|rung| rung.hit_rate >= ENOUGH) {
+                    break;
                 }
+                self.climb(gallery, which, &kind, &mut tried)?;
             }
             progress.advance(1);
             let scans: Vec<Rung> =
                 tried.iter().filter(|rung| rung.plan.is_whole_scan()).copied().collect();
-            // In its trial a plan may find all and miss some in the end; the dearest scan stands by.
             let dearest = scans.iter().max_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
-            let dearest = dearest.map(|rung| rung.plan).into_iter().collect();
-            for plans in [unbeaten(tried), unbeaten(scans.clone()), dearest] {
-                for plan in plans {
-                    let known = self.rungs[which].iter().find(|rung| rung.plan == plan);
-                    let rung = match known {
-                        Some(&rung) => rung,
-                        None => {
-                            let rung = self.rung(gallery, which, plan, 1)?;
-                            self.rungs[which].push(rung);
-                            rung
-                        }
-                    };
-                    if rung.at_least >= ENOUGH {
-                        break;
-                    }
-                }
+            let dearest = dearest.map(|rung| rung.plan);
+            self.measure(gallery, which, unbeaten(tried))?;
+            self.measure(gallery, which, unbeaten(scans))?;
+            // In its trial a plan may find all and miss some in the end; the dearest scan stands by.
+            let mut scans = self.rungs[which].iter().filter(|rung| rung.plan.is_whole_scan());
+            if scans.all(|rung| rung.at_least < DEFAULT_HIT_RATE) {
+                self.measure(gallery, which, dearest.into_iter().collect())?;
             }
             progress.advance(1);
         }
         progress.end();
+        Ok(())
+    }
+
+    /// Measures plans with all probes, the cheapest first, until one finds so much that these probes
+    /// would prove no more of a dearer one.
+    fn measure(
+        &mut self,
+        gallery: &Gallery,
+        which: usize,
+        plans: Vec<Plan>,
+    ) -> Result<(), BuildError> {
+        let most = self.provable(which);
+        let mates: usize = self.sample.cases.iter().map(|case| case.wanted[which].len()).sum();
+        for plan in plans {
+            let known = self.rungs[which].iter().find(|rung| rung.plan == plan);
+            let rung = match known {
+                Some(&rung) => rung,
+                None => {
+                    let rung = self.rung(gallery, which, plan, 1)?;
+                    self.rungs[which].push(rung);
+                    rung
+                }
+            };
+            let missed = (1.0 - rung.hit_rate) * mates as f64;
+            let all_but =
+                missed < bound::TELLING as f64 && 1.0 - rung.at_least <= (1.0 - most) * HARDLY_MORE;
+            if rung.at_least >= ENOUGH || all_but {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -128,9 +158,15 @@ impl<'a> Measuring<'a> {
         plans: &[Plan],
         tried: &mut Vec<Rung>,
     ) -> Result<(), BuildError> {
+        let (mut most, mut in_vain) = (-1.0, 0);
         for &plan in plans {
             let rung = self.rung(gallery, which, plan, TRIAL)?;
             tried.push(rung);
+            in_vain = if rung.hit_rate > most { 0 } else { in_vain + 1 };
+            most = rung.hit_rate.max(most);
+            if in_vain == IN_VAIN {
+                break;
+            }
             let found_all = tried.iter().filter(|rung| rung.hit_rate >= 1.0);
             let cheapest = found_all.map(Rung::microseconds).fold(f64::INFINITY, f64::min);
             let dear = (PATIENCE * cheapest).min(exhaustive_microseconds(gallery.len()));
@@ -151,10 +187,7 @@ impl<'a> Measuring<'a> {
     ) -> Result<Rung, BuildError> {
         let goal = &self.sample.goals[which];
         let query = goal.query().plan(plan).cancel(self.cancel.clone());
-        // What is found first is found where less is asked for, too.
-        let goals = self.sample.goals.iter().enumerate();
-        let less = goals.filter(|(_, other)| other.is_less_than(goal)).map(|(at, _)| at);
-        let goals: Vec<usize> = std::iter::once(which).chain(less).collect();
+        let goals = self.goals_within(which);
         let one = |case: &&Case| -> Result<(Vec<(usize, usize)>, Counters), SearchError> {
             let matches = gallery.search_shown(&case.probe, &query, self.sample.shown.clone())?;
             let found: HashSet<u32> = matches.iter().map(Match::slot).collect();
@@ -172,17 +205,8 @@ impl<'a> Measuring<'a> {
             reads.add(counters);
             *searches += 1;
         }
-        let counted = |goal: usize, of: &dyn Fn(&Case) -> bool| {
-            let counted = cases.iter().zip(&outcomes).filter(|(case, _)| of(case));
-            let said = counted.map(|(case, (counts, _))| (case.subject(), counts[goal]));
-            bound::counts(said.filter(|(_, (_, mates))| *mates > 0))
-        };
-        let all = |at| counted(at, &|_| true);
-        let parts = match goal {
-            Goal::Top(_) => (1..goals.len()).map(all).collect(),
-            Goal::AtLeast(_) => vec![counted(0, &|case| case.mates().len() <= FEW_MATES)],
-        };
-        let (hit_rate, at_least) = bound::least(&all(0), parts);
+        let outcomes = cases.into_iter().zip(outcomes.into_iter().map(|(counts, _)| counts));
+        let (hit_rate, at_least) = self.proven(which, &outcomes.collect::<Vec<_>>());
         Ok(Rung {
             plan,
             hit_rate,
@@ -190,6 +214,37 @@ impl<'a> Measuring<'a> {
             mated: mated.0.mean(mated.1),
             non_mated: others.0.mean(others.1),
         })
+    }
+
+    /// A goal, and those that ask for less: what is found first is found for them, too.
+    fn goals_within(&self, which: usize) -> Vec<usize> {
+        let goals = self.sample.goals.iter().enumerate();
+        let less = goals.filter(|(_, goal)| goal.is_less_than(&self.sample.goals[which]));
+        std::iter::once(which).chain(less.map(|(at, _)| at)).collect()
+    }
+
+    /// The hit rate and its lower bound that follow from outcomes: of each case, hits and mates for
+    /// each of the goals within.
+    fn proven(&self, which: usize, outcomes: &[(&Case, Vec<(usize, usize)>)]) -> (f64, f64) {
+        let counted = |goal: usize, of: &dyn Fn(&Case) -> bool| {
+            let counted = outcomes.iter().filter(|(case, _)| of(case));
+            let said = counted.map(|(case, counts)| (case.subject(), counts[goal]));
+            bound::counts(said.filter(|(_, (_, mates))| *mates > 0))
+        };
+        let all = |at| counted(at, &|_| true);
+        let parts = match self.sample.goals[which] {
+            Goal::Top(_) => (1..self.goals_within(which).len()).map(all).collect(),
+            Goal::AtLeast(_) => vec![counted(0, &|case| case.mates().len() <= FEW_MATES)],
+        };
+        bound::least(&all(0), parts)
+    }
+
+    /// The lower bound of a plan that finds all.
+    fn provable(&self, which: usize) -> f64 {
+        let goals = self.goals_within(which);
+        let all = |case: &Case, at: usize| (case.wanted[at].len(), case.wanted[at].len());
+        let found = |case| (case, goals.iter().map(|&at| all(case, at)).collect());
+        self.proven(which, &self.sample.cases.iter().map(found).collect::<Vec<_>>()).1
     }
 
     /// The promise: of the plans measured, those that none beats, and of scans of all faces, which
@@ -306,16 +361,20 @@ fn kinds_of_range(gallery: &Gallery) -> Vec<Vec<Plan>> {
     kinds
 }
 
-/// Plans that none cheaper found as much as, the cheapest first. Of those that found all, which one
-/// finds a little less than all is not known yet; the first few are kept.
+/// Plans that no cheaper one found nearly as much as, the cheapest first. Of those that found all,
+/// which one finds a little less than all is not known yet; the first few are kept.
 fn unbeaten(mut tried: Vec<Rung>) -> Vec<Plan> {
     tried.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
-    let (mut best, mut all) = (-1.0, 0);
+    let (mut least_missed, mut all) = (f64::INFINITY, 0);
     tried.retain(|rung| {
-        all += usize::from(rung.hit_rate >= 1.0);
-        let better = rung.hit_rate > best || (rung.hit_rate >= 1.0 && all <= FOUND_ALL);
-        best = rung.hit_rate.max(best);
-        better
+        let missed = 1.0 - rung.hit_rate;
+        let found_all = missed <= 0.0;
+        all += usize::from(found_all);
+        let worth = if rung.hit_rate < FINE.0 { 1.0 } else { FINE.1 };
+        let better = missed < least_missed * worth;
+        let kept = if found_all { all <= FOUND_ALL } else { better };
+        least_missed = if kept { missed } else { least_missed };
+        kept
     });
     tried.into_iter().map(|rung| rung.plan).collect()
 }
