@@ -129,6 +129,30 @@ fn among_many_the_hit_rate_is_kept() {
 }
 
 #[test]
+fn where_few_have_a_pair_further_faces_are_looked_at() {
+    let mut random = Random(11);
+    let (mut rows, faces) = (Vec::new(), 16_000);
+    // One face in eight has a pair: too few of 2,000 to prove 0.99, and enough of 320 more.
+    while rows.len() < faces {
+        let face = random.vector(DIMS);
+        if random.below(16) == 0 {
+            rows.push(random.near(&face, 0.3));
+        }
+        rows.push(face);
+    }
+    let place = Place::of(&rows);
+    run(&place.build().builder(Builder::None)).unwrap();
+    let at_least = 0.85;
+    let (pairs, found) = collect(&Pairs::new(at_least), &place.open());
+    let Reach::Measured { sample, lower, .. } = found.reach else { panic!("{:?}", found.reach) };
+    assert!(sample == 2320 && lower >= 0.99, "{:?}", found.reach);
+    let expected = brute_force(&rows, at_least.into());
+    assert!(expected.len() > 500, "{}", expected.len());
+    let hit_rate = pairs.len() as f64 / expected.len() as f64;
+    assert!((0.985..=1.0).contains(&hit_rate), "{hit_rate}");
+}
+
+#[test]
 fn cells_that_promise_too_little_are_passed_over() {
     const FACES: usize = 12_000;
     let mut random = Random(12);

@@ -29,6 +29,8 @@ pub(super) struct Faces<'g> {
 /// A face that looks for others.
 pub(super) struct Looking<'g> {
     pub(super) slot: u32,
+    /// The first slot it looks at: the next one, as each pair is to be found once, or all of them.
+    pub(super) from: u32,
     pub(super) vector: Cow<'g, [f32]>,
     pub(super) coded: CodedProbe,
 }
@@ -93,7 +95,7 @@ impl<'g> Faces<'g> {
     /// The face in a slot, ready to look for others by its vector alone.
     pub(super) fn plain(&self, slot: u32) -> Looking<'g> {
         let vector = self.vectors.vector(slot, self.dims);
-        Looking { slot, vector, coded: CodedProbe::default() }
+        Looking { slot, from: slot.saturating_add(1), vector, coded: CodedProbe::default() }
     }
 
     /// How alike a face is to others, by their vectors.
@@ -101,8 +103,8 @@ impl<'g> Faces<'g> {
         Exact::new(&face.vector, self.vectors)
     }
 
-    /// Appends the pairs of each of `looking` with the faces of `slots` that lie behind it; without
-    /// a sieve by the vectors alone.
+    /// Appends the pairs of each of `looking` with the faces of `slots` that it looks at; without a
+    /// sieve by the vectors alone.
     pub(super) fn compare(
         &self,
         looking: &[&Looking<'_>],
@@ -114,7 +116,7 @@ impl<'g> Faces<'g> {
         let Some(sieve) = sieve else {
             for face in looking {
                 let exact = self.exact(face);
-                for slot in slots.start.max(face.slot.saturating_add(1))..slots.end {
+                for slot in slots.start.max(face.from)..slots.end {
                     meet(face.slot, slot, &exact, at_least, found);
                 }
             }
@@ -164,7 +166,7 @@ impl<'g> Faces<'g> {
         found: &mut Vec<Alike>,
     ) {
         let Scratch { slots, scored, likely } = scratch;
-        let from = range.start.max(face.slot.saturating_add(1));
+        let from = range.start.max(face.from);
         // The last block is padded, and the first and last may reach beyond the run.
         let passed = &slots[which];
         let begin = passed.partition_point(|&slot| slot < from);

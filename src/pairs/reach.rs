@@ -38,7 +38,9 @@ pub enum Reach {
         /// The least lower 95 % bound, one-sided; of groups of too few faces to prove the hit rate
         /// asked for, what was observed.
         lower: f64,
-        /// Faces that were compared with all others.
+        /// Faces that were compared with all others: by their vectors, and where those had too few
+        /// pairs to prove the hit rate, further ones by sketch and code with four standard deviations
+        /// of their error allowed for.
         sample: u32,
         /// Pairs of theirs.
         pairs: u64,

@@ -1,10 +1,13 @@
-//! How far to look, by measurement: a sample of the faces is compared with all, exactly.
+//! How far to look, by measurement: a sample of the faces is compared with all, exactly; where
+//! those have too few pairs to prove anything, a larger one by codes.
 //!
 //! Of the pairs that are found so, each is put to the test as a search for pairs would: does the
 //! face that lies first look into the other's cell, and does it find it there? From that follows
 //! the highest promise at which the hit rate still holds, and what it saves. It is to hold for all
 //! pairs, and for those that people look for and that hardly count among all: of faces with few
 //! pairs, and of two subjects.
+
+use std::collections::HashMap;
 
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -20,10 +23,14 @@ use crate::cells::ProbeLevels;
 const COMPARISONS: u64 = 3 << 29;
 const SAMPLE: (u64, u64) = (1000, 2000);
 const PART: u64 = 4;
+/// Where their pairs are too few: one face in so many more, and the most, by sketch and code.
+const MORE: (usize, usize) = (50, 1 << 16);
 /// Faces of a sample that go through the gallery together.
 const TOGETHER: usize = 32;
 /// Vectors that they are compared with in turns: they stay in the second-level cache.
 const BLOCK: u32 = 128;
+/// Codes that they are compared with in turns.
+const BLOCK_OF_CODES: u32 = 4096;
 /// Pairs of a face that are put to the test; more of them stand for the others.
 const TESTED: usize = 32;
 /// Promises of cells that are kept to tell what a limit saves, and faces of whom they are at least.
@@ -70,25 +77,37 @@ pub(super) fn survey(
 ) -> Result<Reach, PairsError> {
     let all = u64::from(faces.count);
     let count = (COMPARISONS / all.max(1)).clamp(SAMPLE.0, SAMPLE.1).min(all / PART) as usize;
+    let more = MORE.1.min(faces.count as usize / MORE.0);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
-    let slots: Vec<u32> = index::sample(&mut random, faces.count as usize, count)
+    let slots: Vec<u32> = index::sample(&mut random, faces.count as usize, count + more)
         .into_iter()
         .map(|slot| slot as u32)
         .collect();
-    progress.begin("survey", Some(count as u64));
-    let sampled: Vec<Vec<Sampled>> = slots
-        .par_chunks(TOGETHER)
-        .enumerate()
-        .map(|(number, slots)| {
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(number as u64);
-            let shares = number * TOGETHER < (KEPT / faces.cells.len().max(1)).max(LEAST_KEPT);
-            let sampled = sample(faces, slots, (at_least, shares), &mut random, cancel)?;
-            progress.advance(slots.len() as u64);
-            Ok(sampled)
-        })
-        .collect::<Result<_, PairsError>>()?;
-    progress.end();
-    let sampled: Vec<Sampled> = sampled.into_iter().flatten().collect();
+    let (slots, further) = slots.split_at(count);
+    let look = |step: &str, slots: &[u32], by: Reach| {
+        progress.begin(step, Some(slots.len() as u64));
+        let sampled: Vec<Vec<Sampled>> = slots
+            .par_chunks(TOGETHER)
+            .enumerate()
+            .map(|(number, slots)| {
+                let mut random = Xoshiro256PlusPlus::seed_from_u64(number as u64);
+                let shares = number * TOGETHER < (KEPT / faces.cells.len().max(1)).max(LEAST_KEPT);
+                let shares = shares && by == Reach::Exhaustive;
+                let found = sample(faces, slots, (by, at_least, shares), &mut random, cancel)?;
+                progress.advance(slots.len() as u64);
+                Ok(found)
+            })
+            .collect::<Result<_, PairsError>>()?;
+        progress.end();
+        Ok::<Vec<Sampled>, PairsError>(sampled.into_iter().flatten().collect())
+    };
+    let mut sampled = look("survey", slots, Reach::Exhaustive)?;
+    let settled = settle(&sampled, faces.count, hit_rate);
+    if settled != Reach::Whole {
+        return Ok(settled);
+    }
+    // Likely they have too few pairs, and comparing all by codes would take far longer than this.
+    sampled.extend(look("further survey", further, Reach::Whole)?);
     Ok(settle(&sampled, faces.count, hit_rate))
 }
 
@@ -96,46 +115,46 @@ pub(super) fn survey(
 fn sample(
     faces: &Faces<'_>,
     slots: &[u32],
-    (at_least, shares): (f32, bool),
+    (reach, at_least, shares): (Reach, f32, bool),
     random: &mut Xoshiro256PlusPlus,
     cancel: &Cancel,
 ) -> Result<Vec<Sampled>, PairsError> {
-    let looking: Vec<Looking<'_>> = slots.iter().map(|&slot| faces.looking(slot)).collect();
+    let everyone = |&slot: &u32| Looking { from: 0, ..faces.looking(slot) };
+    let looking: Vec<Looking<'_>> = slots.iter().map(everyone).collect();
+    let each: Vec<&Looking<'_>> = looking.iter().collect();
+    let sieve = reach.sieve(at_least);
     // How many pairs each has, and some of them, drawn with equal chances (Vitter 1985).
-    let mut kept: Vec<(u64, Vec<Alike>)> = looking.iter().map(|_| (0, Vec::new())).collect();
+    let mut kept: HashMap<u32, (u64, Vec<Alike>)> = HashMap::new();
+    let (mut scratch, mut found) = (Scratch::default(), Vec::new());
     let mut from = 0;
     while from < faces.count {
         heed(cancel)?;
-        let to = from.saturating_add(BLOCK).min(faces.count);
-        for (face, (pairs, kept)) in looking.iter().zip(&mut kept) {
-            let exact = faces.exact(face);
-            for other in (from..to).filter(|&other| other != face.slot) {
-                let similarity = exact.similarity(other);
-                if similarity < at_least {
-                    continue;
-                }
-                *pairs += 1;
-                let slots = [face.slot.min(other), face.slot.max(other)];
-                let at = if kept.len() < TESTED {
-                    kept.push(Alike { slots, similarity });
-                    continue;
-                } else {
-                    random.random_range(0..*pairs) as usize
-                };
-                if let Some(place) = kept.get_mut(at) {
-                    *place = Alike { slots, similarity };
-                }
+        let block = if sieve.is_some() { BLOCK_OF_CODES } else { BLOCK };
+        let to = from.saturating_add(block).min(faces.count);
+        faces.compare(&each, &(from..to), (sieve, at_least), &mut scratch, &mut found);
+        for Alike { slots: [slot, other], similarity } in found.drain(..) {
+            if slot == other {
+                continue;
+            }
+            let (pairs, kept) = kept.entry(slot).or_default();
+            *pairs += 1;
+            let alike = Alike { slots: [slot.min(other), slot.max(other)], similarity };
+            if kept.len() < TESTED {
+                kept.push(alike);
+            } else if let Some(place) = kept.get_mut(random.random_range(0..*pairs) as usize) {
+                *place = alike;
             }
         }
         from = to;
     }
-    let test = |(face, (pairs, kept)): (Looking<'_>, (u64, Vec<Alike>))| {
+    let test = |face: Looking<'_>| {
         heed(cancel)?;
+        let (pairs, kept) = kept.remove(&face.slot).unwrap_or_default();
         let tested = kept.iter().map(|alike| test(faces, &face, *alike, at_least)).collect();
         let cells = shares.then(|| cells_behind(faces, &face));
         Ok(Sampled { pairs, tested, cells })
     };
-    looking.into_iter().zip(kept).map(test).collect()
+    looking.into_iter().map(test).collect()
 }
 
 /// Whether a pair of `face` would be found, and what it takes.
