@@ -162,7 +162,7 @@ fn a_calibrated_gallery_answers_strangers_with_nobody() {
 }
 
 #[test]
-fn a_gallery_that_has_grown_keeps_its_calibration_and_says_so() {
+fn a_gallery_that_is_replaced_is_calibrated_again() {
     let (_place, gallery) = gallery(400, true);
     let path = gallery.path().to_str().unwrap().to_owned();
     assert_eq!(lookalike(&["calibrate", &path]).0, 0);
@@ -174,31 +174,46 @@ fn a_gallery_that_has_grown_keeps_its_calibration_and_says_so() {
         let args = ["build", &path, "--embeddings", &faces, "--manifest", &manifest];
         lookalike(&[&args[..], replace].concat())
     };
-    let (status, _, told) = build(&["--replace"]);
-    assert!(status == 0 && told.contains("calibrate again"), "{told}");
-    let grown = Gallery::open(&path).unwrap();
-    let mut carried = before.clone();
-    carried.carried = true;
-    assert_eq!((grown.len(), grown.calibration().unwrap()), (1800, Some(carried)));
-    assert!(verify(grown.path(), &Silent).unwrap().faults.is_empty());
-    // Among more strangers a threshold must be higher for the same rate.
-    let at = |faces| before.threshold(0.01, faces).unwrap().similarity;
-    assert!(at(1800) > at(800));
+    let own = before.threshold(0.01, 800).unwrap().similarity;
+    // What is known of the gallery that was calibrated stays, however often it is replaced.
+    for _ in 0..2 {
+        assert_eq!(build(&["--replace"]).0, 0);
+        let grown = Gallery::open(&path).unwrap();
+        assert_eq!(grown.len(), 1800);
+        assert!(verify(grown.path(), &Silent).unwrap().faults.is_empty());
+        let again = grown.calibration().unwrap().unwrap();
+        let afresh = calibrate(&grown, &Silent, &Cancel::new()).unwrap();
+        assert_eq!((again.faces, &again.strangers), (1800, &afresh.strangers));
+        let earlier = again.earlier.unwrap();
+        assert_eq!((earlier.faces, earlier.similarity), (800, Some(own)));
+        // Among more strangers a threshold must be higher for the same rate.
+        let (_, json, _) = lookalike(&["show", &path, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let now = json["calibration"]["since_grown"]["fpir"].as_f64().unwrap();
+        assert!((0.01..0.04).contains(&now), "{now}");
+        assert!(again.threshold(0.01, 1800).unwrap().similarity > own);
+        let (_, shown, _) = lookalike(&["show", &path]);
+        assert!(shown.contains("when it had 800 faces"), "{shown}");
+    }
+    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
+    assert!(!lookalike(&["show", &path]).1.contains("when it had"));
+    // A calibration of another number of faces is carried over by what is seen of parts of it.
+    before.store(std::path::Path::new(&path)).unwrap();
     let (_, shown, _) = lookalike(&["show", &path]);
-    assert!(shown.contains("the gallery had 800 faces then"), "{shown}");
-    let (_, json, _) = lookalike(&["show", &path, "--json"]);
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let now = json["calibration"]["since_grown"]["fpir"].as_f64().unwrap();
-    assert!((0.01..0.03).contains(&now), "{now}");
-    assert!((before.at(at(800), 1800).unwrap().fpir - now).abs() < 1e-6);
+    assert!(shown.contains("it had 800 faces then; calibrate again"), "{shown}");
     let (_, found, _) = lookalike(&["search", &path, "--face", "1"]);
     assert!(found.contains("carried from 800 faces"), "{found}");
-    // As many faces again: still not those that it was calibrated with.
-    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
-    assert!(!lookalike(&["show", &path]).1.contains("faces then"));
-    assert_eq!(build(&["--replace"]).0, 0);
-    assert!(lookalike(&["show", &path]).1.contains("the gallery had 1,800 faces then"));
+    // Too few faces to say anything of.
+    let (few, _) = self::gallery(50, true);
+    let [faces_of_few, manifest_of_few] =
+        ["faces.npy", "faces.csv"].map(|name| few.path(name).to_str().unwrap().to_owned());
+    let args = ["build", &path, "--embeddings", &faces_of_few, "--manifest", &manifest_of_few];
+    let (status, _, told) = lookalike(&[&args[..], &["--replace"]].concat());
+    assert!(status == 0 && told.contains("at least 400 faces"), "{told}");
+    assert_eq!(Gallery::open(&path).unwrap().calibration().unwrap(), None);
     // Another model's means nothing here.
+    assert_eq!(build(&["--replace"]).0, 0);
+    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
     let (status, _, told) = build(&["--replace", "--model", "another"]);
     assert!(status == 0 && told.contains("another face model"), "{told}");
     assert_eq!(Gallery::open(&path).unwrap().calibration().unwrap(), None);

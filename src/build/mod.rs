@@ -362,20 +362,18 @@ impl Build {
                 measured
             }
         };
+        let catalogue = self.catalogue(ingested, coded, measured);
+        place.remove_calibration()?;
+        if self.replace {
+            place.calibrate_again(&catalogue, progress, cancel)?;
+        }
         progress.begin("publish", None);
-        self.publish(&place, ingested, coded, measured, progress)?;
+        self.publish(&place, catalogue)?;
         progress.end();
         Ok(ingested.counts)
     }
 
-    fn publish(
-        &self,
-        place: &Place,
-        ingested: faces::Ingested,
-        coded: Coded,
-        measured: Measured,
-        progress: &dyn Progress,
-    ) -> Result<(), BuildError> {
+    fn publish(&self, place: &Place, mut catalogue: Catalogue) -> Result<(), BuildError> {
         let segment = place.segment();
         let mut names = vec![
             FileKind::Faces.file_name(),
@@ -384,10 +382,9 @@ impl Build {
             FileKind::Codes.file_name(),
             crate::gallery::attributes::FILE_NAME,
         ];
-        if measured.graph.is_some() {
+        if catalogue.graph.is_some() {
             names.push(FileKind::Graph.file_name());
         }
-        let mut catalogue = self.catalogue(ingested, coded, measured);
         for segment_info in &mut catalogue.segments {
             segment_info.files = names
                 .iter()
@@ -398,7 +395,6 @@ impl Build {
         catalogue.write(place.folder())?;
         sync_dir(&segment)?;
         sync_dir(&place.folder().join("segments"))?;
-        place.carry_calibration(self.replace, &catalogue, progress)?;
         place.publish(self.replace)
     }
 

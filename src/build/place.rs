@@ -4,6 +4,7 @@
 //! build of the same from the same goes on after them; any other begins anew. One process at a
 //! time: the folder is locked while a build is at work, until after it stands in its place.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::code::Coded;
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
-use crate::Progress;
 use crate::calibration::{self, Calibration};
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
 use crate::gallery::{Catalogue, GraphInfo, catalogue};
 use crate::lock::Lock;
 use crate::search::Promise;
+use crate::{Cancel, Error, Gallery, Progress};
 
 const STATE: &str = "build.json";
 /// What a build makes in its folder, beside temporary files of the same names with an ending.
@@ -168,39 +169,45 @@ impl Place {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Takes over the calibration of the gallery that is replaced: without one, searches that found
-    /// nobody would answer with strangers.
-    pub(super) fn carry_calibration(
+    /// Calibrates the gallery that is all but built where the one that it replaces was calibrated:
+    /// without thresholds, searches that found nobody would answer with strangers.
+    pub(super) fn calibrate_again(
         &self,
-        replace: bool,
-        catalogue: &Catalogue,
+        built: &Catalogue,
         progress: &dyn Progress,
+        cancel: &Cancel,
     ) -> Result<(), BuildError> {
-        self.remove_calibration()?;
-        if !replace {
-            return Ok(());
-        }
         let is_fitting =
-            |found: &Calibration| (found.dims, &found.model) == (catalogue.dims, &catalogue.model);
-        match calibration::read(&self.gallery) {
-            Ok(Some(found)) if is_fitting(&found) => {
-                progress.note("the calibration of the gallery before is kept: calibrate again");
-                Calibration { carried: true, ..found }.store(&self.folder)?;
+            |found: &Calibration| (found.dims, &found.model) == (built.dims, &built.model);
+        let lost = |why: &dyn fmt::Display| {
+            progress.note(&format!("the gallery is not calibrated as the one before was: {why}"));
+        };
+        let earlier = match calibration::read(&self.gallery) {
+            Ok(Some(earlier)) if is_fitting(&earlier) => earlier,
+            Ok(Some(_)) => {
+                lost(&"that was of another face model");
+                return Ok(());
             }
-            Ok(None) => {}
-            Ok(Some(_)) => progress.note(
-                "the calibration of the gallery before is of another face model and is not kept: \
-                 calibrate again",
-            ),
-            Err(error) => progress.note(&format!(
-                "the calibration of the gallery before is not kept: {error}; calibrate again"
-            )),
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                lost(&error);
+                return Ok(());
+            }
+        };
+        let gallery = Gallery::of(&self.folder, built.clone(), false)?;
+        match calibration::calibrate_again(&gallery, &earlier, progress, cancel) {
+            Ok(found) => Ok(found.store(&self.folder)?),
+            Err(Error::Search(error)) => Err(error.into()),
+            Err(Error::Gallery(error)) => Err(error.into()),
+            Err(error) => {
+                lost(&error);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Removes the calibration that a build may have left before it was interrupted.
-    fn remove_calibration(&self) -> Result<(), BuildError> {
+    pub(super) fn remove_calibration(&self) -> Result<(), BuildError> {
         for ending in ["", ".new"] {
             let path = self.folder.join(format!("{}{ending}", calibration::FILE_NAME));
             match fs::remove_file(&path) {

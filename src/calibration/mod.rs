@@ -24,6 +24,8 @@ mod tests;
 
 use growth::Growth;
 #[cfg(feature = "build")]
+pub(crate) use measure::calibrate_again;
+#[cfg(feature = "build")]
 pub use measure::{CalibrateError, calibrate};
 pub(crate) use store::{FILE_NAME, read};
 
@@ -45,8 +47,8 @@ pub struct Calibration {
     pub dims: usize,
     /// Name of the face model, where the gallery has one.
     pub model: Option<String>,
-    /// Whether it is of a gallery that this one has replaced.
-    pub carried: bool,
+    /// Where a build made it, as the gallery that it replaced was calibrated: what was known of that.
+    pub earlier: Option<Earlier>,
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
     /// be a mate among them, so that thresholds are too high rather than too low.
     pub unlabelled: f64,
@@ -59,6 +61,16 @@ pub struct Calibration {
     /// The similarity of two faces of one subject, a pair for each of many subjects, ascending;
     /// empty where nobody has two.
     pub mates: Vec<f32>,
+}
+
+/// An earlier calibration, of a gallery that was replaced since.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Earlier {
+    /// Faces of the gallery then.
+    pub faces: u64,
+    /// Its threshold for [`DEFAULT_FPIR`], in \[-1, 1\]; `None` where there was none.
+    pub similarity: Option<f32>,
 }
 
 /// The similarities of the most similar strangers of a group of probes.

@@ -20,7 +20,7 @@ pub(crate) const FILE_NAME: &str = "calibration.json";
 const MAX_BYTES: u64 = 16 << 20;
 
 /// What the file looks like; another number is another version's.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {

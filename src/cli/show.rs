@@ -9,7 +9,6 @@ use lookalike::gallery::VectorType;
 use lookalike::search::{Promise, Rung};
 use serde::Serialize;
 
-use super::threshold::is_carried;
 use super::{Failure, grouped, plain, plan_name};
 
 /// Show what a gallery holds and how it was built
@@ -58,11 +57,11 @@ struct ShownCalibration {
     faces: u64,
     probes: usize,
     unlabelled: f64,
-    /// Whether that was another gallery than it is now.
-    carried: bool,
     /// At the size the gallery has now.
     thresholds: Vec<Threshold>,
-    /// What the gallery's own threshold was meant for at that size, at the size it has now.
+    /// Faces it had when it had another threshold of its own.
+    earlier_faces: Option<u64>,
+    /// That threshold, and what is expected of it now.
     since_grown: Option<Threshold>,
 }
 
@@ -128,15 +127,16 @@ fn shown(gallery: &Gallery) -> Result<Shown<'_>, Failure> {
 }
 
 fn shown_calibration(found: &Calibration, faces: u64) -> ShownCalibration {
-    let carried = is_carried(found, faces);
-    let own = found.threshold(DEFAULT_FPIR, found.faces).filter(|_| carried);
+    let own = || found.threshold(DEFAULT_FPIR, found.faces).map(|own| own.similarity);
+    let earlier = found.earlier.map(|earlier| (earlier.faces, earlier.similarity));
+    let earlier = earlier.or_else(|| (found.faces != faces).then(|| (found.faces, own())));
     ShownCalibration {
         faces: found.faces,
-        carried,
         probes: found.probes(),
         unlabelled: found.unlabelled,
         thresholds: SHOWN.into_iter().filter_map(|fpir| found.threshold(fpir, faces)).collect(),
-        since_grown: own.and_then(|own| found.at(own.similarity, faces)),
+        earlier_faces: earlier.map(|earlier| earlier.0),
+        since_grown: earlier.and_then(|earlier| found.at(earlier.1?, faces)),
     }
 }
 
@@ -213,7 +213,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     }
     writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))?;
     if let Some(calibration) = &shown.calibration {
-        print_calibration(out, calibration)?;
+        print_calibration(out, calibration, shown.faces)?;
     }
     match shown.promise {
         Some(promise) => print_promise(out, promise),
@@ -221,7 +221,11 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     }
 }
 
-fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io::Result<()> {
+fn print_calibration(
+    out: &mut impl Write,
+    calibration: &ShownCalibration,
+    faces: u64,
+) -> io::Result<()> {
     let thresholds = calibration.thresholds.iter();
     let thresholds: Vec<String> = thresholds
         .map(|threshold| format!("{:.4} for FPIR {:.3}", threshold.similarity, threshold.fpir))
@@ -231,17 +235,19 @@ fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io
         if calibration.unlabelled > 0.0 { "; too high, as subjects are not known" } else { "" };
     let probes = grouped(calibration.probes as u64);
     writeln!(out, "              calibrated with {probes} probes{estimated}")?;
-    if let Some(Threshold { similarity, fpir, .. }) = calibration.since_grown {
+    if let (Some(then), Some(own)) = (calibration.earlier_faces, calibration.since_grown) {
         writeln!(
             out,
-            "              the gallery had {} faces then: {similarity:.4}, its own threshold, now has \
-             FPIR {fpir:.4}; calibrate again",
-            grouped(calibration.faces)
+            "              its own threshold was {:.4} when it had {} faces: that has FPIR {:.4} now",
+            own.similarity,
+            grouped(then),
+            own.fpir
         )?;
-    } else if calibration.carried {
+    }
+    if calibration.faces != faces {
         writeln!(
             out,
-            "              the gallery had {} faces then, which says nothing of it now; calibrate again",
+            "              it had {} faces then; calibrate again",
             grouped(calibration.faces)
         )?;
     }

@@ -14,11 +14,6 @@ pub(super) fn has_own(calibration: &Calibration) -> bool {
     calibration.unlabelled < MOST_UNLABELLED
 }
 
-/// Whether it was made of other faces than a gallery of this many has now.
-pub(super) fn is_carried(calibration: &Calibration, faces: u64) -> bool {
-    calibration.carried || calibration.faces != faces
-}
-
 /// What faces have to reach.
 pub(super) struct LeastSimilarity {
     pub(super) similarity: Option<f32>,
@@ -90,7 +85,7 @@ impl LeastSimilarity {
         let whose = if own { ", this gallery's own" } else { "" };
         let whole = if filtered { " of the whole gallery" } else { "" };
         let estimated = if calibration.unlabelled > 0.0 { ", estimated" } else { "" };
-        let carried = if is_carried(&calibration, gallery.len()) {
+        let carried = if calibration.faces != gallery.len() {
             format!(", carried from {} faces: calibrate again", grouped(calibration.faces))
         } else {
             String::new()
