@@ -8,12 +8,9 @@
 //!   photos; as many of faces, whose people get further photos as it grows; and one of other people,
 //!   of whom there are as many groups for so many faces, so that it grows by groups.
 //!
-//! - **Replaced**: a calibrated gallery of `SAMPLE` faces gives its place to one of `CARRY`, which the
-//!   build calibrates with fewer probes. What do its thresholds have?
-//!
 //! `cargo bench --bench calibrate`. PROFILES, KINDS, FACES, PROBES, SEED, SAMPLE, SAMPLES and CARRY
-//! change what is run; `FACES=`, `SAMPLES=0` and `CARRY=0` leave out their part. Galleries
-//! are kept, and the probes of each searched for once.
+//! change what is run; `FACES=` and `CARRY=0` leave out their part. Galleries are kept, and where one is both
+//! calibrated and carried to, its probes are searched for once.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -30,7 +27,7 @@ use npyz::WriterBuilder;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 mod common;
-use common::{Data, build_without_graph, listed, print_machine, setting, subjects, without_graph};
+use common::{Data, build_without_graph, listed, print_machine, setting, subjects};
 
 const RATES: [f64; 3] = [0.1, 0.01, 0.001];
 /// Probes searched for at a time.
@@ -73,21 +70,12 @@ fn main() {
                 if faces != carry {
                     continue;
                 }
-                print(
-                    "  in the place of a calibrated one",
-                    &replaced(&data, sample),
-                    &nearest,
-                    &gallery,
-                );
                 for of in ["people", "faces"] {
                     for number in 0..samples {
                         let from = carried(&data, of, sample, number);
                         let name = format!("  from {sample} by {of}, sample {number}");
                         print(&name, &from, &nearest, &gallery);
                     }
-                }
-                if samples == 0 {
-                    continue;
                 }
                 let others = Data::new(profile, sample, kind == "isolated", probes, seed + 1);
                 let others = Gallery::open(others.gallery_without_graph()).expect("a gallery");
@@ -107,31 +95,6 @@ fn carried(data: &Data, of: &str, faces: u64, number: usize) -> (Calibration, f6
         build_without_graph(&place, &sample);
     }
     calibrated(&Gallery::open(place).expect("a gallery"))
-}
-
-/// The calibration that a build of all faces makes in the place of a calibrated gallery of so many,
-/// and the seconds of that build.
-fn replaced(data: &Data, faces: u64) -> (Calibration, f64) {
-    let sample = data.folder.join(format!("{faces}-of-people-0"));
-    let place = data.folder.join("gallery-in-place-of-another");
-    let is_done = |place: &Path| {
-        let known = Gallery::open(place).ok().and_then(|found| found.calibration().ok()?);
-        known.is_some_and(|known| known.earlier.is_some())
-    };
-    let begun = Instant::now();
-    if !is_done(&place) {
-        take_sample(data, &sample, ("people", 0), faces);
-        let _ = fs::remove_dir_all(&place);
-        build_without_graph(&place, &sample);
-        let (calibration, _) = calibrated(&Gallery::open(&place).expect("a gallery"));
-        calibration.store(&place).expect("stored");
-        without_graph(&place, &data.folder)
-            .replace(true)
-            .run(&Silent, &Cancel::new())
-            .expect("a gallery");
-    }
-    let found = Gallery::open(&place).expect("a gallery").calibration().expect("readable");
-    (found.expect("a calibration"), begun.elapsed().as_secs_f64())
 }
 
 fn calibrated(gallery: &Gallery) -> (Calibration, f64) {

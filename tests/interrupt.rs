@@ -7,12 +7,14 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use common::{Place, Ran, Random, command, lookalike, run};
+use lookalike::calibration::calibrate;
 use lookalike::gallery::verify;
 use lookalike::{Build, BuildError, Cancel, Gallery, Progress, Silent};
 
@@ -99,6 +101,63 @@ fn a_cancelled_build_goes_on_after_the_last_finished_step() {
             assert_eq!(read(&place), read(&uninterrupted), "{}", file.display());
         }
     }
+}
+
+/// Keeps which steps begin, and a copy of the folder that is built in as it is when one does.
+struct CopyAt<'a> {
+    step: &'static str,
+    from: &'a Path,
+    to: &'a Path,
+    begun: Mutex<Vec<String>>,
+}
+
+impl Progress for CopyAt<'_> {
+    fn begin(&self, step: &str, _: Option<u64>) {
+        self.begun.lock().unwrap().push(step.to_owned());
+        if step == self.step {
+            for file in common::files(self.from) {
+                let to = self.to.join(&file);
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(self.from.join(&file), to).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_calibration_is_neither_lost_nor_made_twice() {
+    let place = place(900);
+    run(&place.build()).unwrap();
+    let before = calibrate(&place.open(), &Silent, &Cancel::new()).unwrap();
+    before.store(&place.gallery()).unwrap();
+    let build = place.build().replace(true);
+    let error = CancelAt::new("strangers").run(&build).unwrap_err();
+    assert!(matches!(error, BuildError::Cancelled), "{error}");
+    assert_eq!(place.open().calibration().unwrap(), Some(before));
+    // As a build leaves it that is killed when all but published: after a copy of it was made.
+    let (folder, kept) = (building(&place), place.path("kept"));
+    let build_and_copy = |step| {
+        let copy = CopyAt { step, from: &folder, to: &kept, begun: Mutex::default() };
+        while let Err(error) = build.run(&copy, &Cancel::new()) {
+            assert!(matches!(error, BuildError::Locked { .. }), "{error}");
+        }
+        copy.begun.into_inner().unwrap()
+    };
+    assert_eq!(build_and_copy("publish"), ["strangers", "publish"]);
+    let again = place.open().calibration().unwrap().unwrap();
+    assert_eq!(again.earlier.unwrap().faces, 900);
+    // The gallery before was another one, so that what was made for its place serves no longer.
+    fs::rename(&kept, &folder).unwrap();
+    let mut other = again.clone();
+    other.earlier = None;
+    other.strangers.truncate(400);
+    other.store(&place.gallery()).unwrap();
+    assert_eq!(build_and_copy("publish"), ["strangers", "publish"]);
+    fs::rename(&kept, &folder).unwrap();
+    other.store(&place.gallery()).unwrap();
+    assert_eq!(build_and_copy("never"), ["publish"]);
+    assert_eq!(place.open().calibration().unwrap().unwrap().strangers, again.strangers);
+    assert_whole(&place, 900);
 }
 
 /// The moment between the note that the faces are in order and the end of those that are not.

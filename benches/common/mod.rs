@@ -124,13 +124,11 @@ impl Data {
 
 /// A gallery without a graph, of the embeddings and the manifest in a folder.
 pub(crate) fn build_without_graph(place: &Path, folder: &Path) {
-    without_graph(place, folder).run(&Silent, &Cancel::new()).expect("a gallery");
-}
-
-pub(crate) fn without_graph(place: &Path, folder: &Path) -> Build {
     Build::new(place, folder.join("embeddings.npy"))
         .manifest(folder.join("manifest.csv"))
         .builder(Builder::None)
+        .run(&Silent, &Cancel::new())
+        .expect("a gallery");
 }
 
 /// The embeddings of a file, each of unit length.

@@ -10,6 +10,8 @@
 //! codes   space and cells learned, faces put
 //!         by cell, every face coded           -> vectors.bin, codes.bin
 //! graph   linked in batches, all reachable    -> graph.bin
+//! strangers where a calibrated gallery is
+//!         replaced: its thresholds            -> calibration.json
 //! publish checksums, gallery.json, rename     -> GALLERY
 //! ```
 //!
@@ -248,7 +250,8 @@ impl Build {
         self
     }
 
-    /// Replaces a gallery that is already there, in one step once the new one is finished.
+    /// Replaces a gallery that is already there, in one step once the new one is finished. Where
+    /// that one was calibrated, so is the new one.
     #[must_use]
     pub fn replace(mut self, replace: bool) -> Self {
         self.replace = replace;
@@ -363,9 +366,10 @@ impl Build {
             }
         };
         let catalogue = self.catalogue(ingested, coded, measured);
-        place.remove_calibration()?;
         if self.replace {
             place.calibrate_again(&catalogue, progress, cancel)?;
+        } else {
+            place.remove_calibration()?;
         }
         progress.begin("publish", None);
         self.publish(&place, catalogue)?;

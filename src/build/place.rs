@@ -4,7 +4,6 @@
 //! build of the same from the same goes on after them; any other begins anew. One process at a
 //! time: the folder is locked while a build is at work, until after it stands in its place.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +39,9 @@ pub(super) struct Finished {
     pub(super) faces: Option<Ingested>,
     pub(super) coded: Option<Coded>,
     pub(super) measured: Option<Measured>,
+    /// Whether it was calibrated as the gallery it replaces was.
+    #[serde(default)]
+    pub(super) calibrated: bool,
 }
 
 /// What the graph's step gave.
@@ -172,38 +174,43 @@ impl Place {
     /// Calibrates the gallery that is all but built where the one that it replaces was calibrated:
     /// without thresholds, searches that found nobody would answer with strangers.
     pub(super) fn calibrate_again(
-        &self,
+        &mut self,
         built: &Catalogue,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<(), BuildError> {
         let is_fitting =
             |found: &Calibration| (found.dims, &found.model) == (built.dims, &built.model);
-        let lost = |why: &dyn fmt::Display| {
-            progress.note(&format!("the gallery is not calibrated as the one before was: {why}"));
-        };
         let earlier = match calibration::read(&self.gallery) {
-            Ok(Some(earlier)) if is_fitting(&earlier) => earlier,
-            Ok(Some(_)) => {
-                lost(&"that was of another face model");
-                return Ok(());
-            }
-            Ok(None) => return Ok(()),
+            Ok(None) => return self.remove_calibration(),
+            Ok(found) => found.filter(is_fitting),
+            // Of another version, or damaged: that there is one says what is wanted.
+            Err(_) => None,
+        };
+        let known = earlier.as_ref().map(Calibration::as_earlier);
+        let is_done = |found: &Calibration| is_fitting(found) && found.earlier == known;
+        if self.finished.calibrated
+            && matches!(calibration::read(&self.folder), Ok(Some(found)) if is_done(&found))
+        {
+            return Ok(());
+        }
+        self.remove_calibration()?;
+        let gallery = Gallery::of(&self.folder, built.clone(), false)?;
+        let found = match calibration::calibrate(&gallery, progress, cancel) {
+            Ok(found) => Calibration { earlier: known, ..found },
+            Err(Error::Search(error)) => return Err(error.into()),
+            Err(Error::Gallery(error)) => return Err(error.into()),
             Err(error) => {
-                lost(&error);
-                return Ok(());
+                progress.note(&format!(
+                    "the gallery cannot be calibrated as the one before was: {error}"
+                ));
+                // Thresholds carried to another size are better than strangers for answers.
+                let Some(earlier) = earlier else { return Ok(()) };
+                earlier
             }
         };
-        let gallery = Gallery::of(&self.folder, built.clone(), false)?;
-        match calibration::calibrate_again(&gallery, &earlier, progress, cancel) {
-            Ok(found) => Ok(found.store(&self.folder)?),
-            Err(Error::Search(error)) => Err(error.into()),
-            Err(Error::Gallery(error)) => Err(error.into()),
-            Err(error) => {
-                lost(&error);
-                Ok(())
-            }
-        }
+        found.store(&self.folder)?;
+        self.finish(Finished { calibrated: true, ..self.finished.clone() })
     }
 
     /// Removes the calibration that a build may have left before it was interrupted.

@@ -6,17 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rand::seq::index;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Calibration, DEFAULT_FPIR, Earlier, SHOWN, Strangers, sorted};
+use super::{Calibration, SHOWN, Strangers, sorted};
 use crate::gallery::GalleryError;
 use crate::gallery::attributes::column;
 use crate::{Cancel, Embedding, Error, FaceId, Gallery, Match, Progress, Query, SearchError};
 
 /// Probes, where there are as many faces.
 const PROBES: usize = 10_000;
-/// Comparisons that a build may make for its calibration, and the probes it takes all the same: those
-/// that tell of one search in a thousand.
-const COMPARISONS: u64 = 3_000_000_000;
-const LEAST_AGAIN: usize = 3000;
 /// Faces looked at for each probe until as many with a subject are found.
 const LOOKED_AT: usize = 8;
 /// Probes of one subject, at most.
@@ -88,33 +84,8 @@ pub fn calibrate(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Calibration, Error> {
-    measure(gallery, PROBES, progress, cancel)
-}
-
-/// Calibrates a gallery that is about to replace one that was calibrated, with fewer probes where it
-/// is large.
-pub(crate) fn calibrate_again(
-    gallery: &Gallery,
-    earlier: &Calibration,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Calibration, Error> {
-    let affordable = (COMPARISONS / gallery.len().max(1)) as usize;
-    let found = measure(gallery, affordable.clamp(LEAST_AGAIN, PROBES), progress, cancel)?;
-    let own = || earlier.threshold(DEFAULT_FPIR, earlier.faces).map(|own| own.similarity);
-    let known =
-        earlier.earlier.unwrap_or_else(|| Earlier { faces: earlier.faces, similarity: own() });
-    Ok(Calibration { earlier: Some(known), ..found })
-}
-
-fn measure(
-    gallery: &Gallery,
-    most: usize,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<Calibration, Error> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
-    let (mut probes, unlabelled) = draw(gallery, most, &mut random)?;
+    let (mut probes, unlabelled) = draw(gallery, &mut random)?;
     let mates = mates(gallery, &probes, &mut random)?;
     // Those with as many faces of their own are searched for together, for just so many.
     probes.sort_by_key(|probe| probe.own);
@@ -210,11 +181,10 @@ impl Strangers {
     }
 }
 
-/// Up to `most` faces with a subject, drawn by chance, no more than `OF_ONE` of each; any faces where
-/// too few have one. And the part of the faces that have none.
+/// Faces with a subject, drawn by chance, no more than `OF_ONE` of each; any faces where too few have
+/// one. And the part of the faces that have none.
 fn draw(
     gallery: &Gallery,
-    most: usize,
     random: &mut Xoshiro256PlusPlus,
 ) -> Result<(Vec<Probe>, f64), GalleryError> {
     let faces = gallery.len() as usize;
@@ -223,7 +193,7 @@ fn draw(
     // Faces of each subject, and how many of them are probes.
     let mut subjects: HashMap<&str, (usize, usize)> = HashMap::new();
     let (mut looked_at, mut nameless) = (0, 0);
-    for place in index::sample(random, faces, faces.min(most * LOOKED_AT)) {
+    for place in index::sample(random, faces, faces.min(PROBES * LOOKED_AT)) {
         let place = place as u32;
         looked_at += 1;
         let Some(subject) = attributes.text(column::SUBJECT, place)? else {
@@ -239,11 +209,11 @@ fn draw(
         if *probes <= OF_ONE {
             named.push(Probe { place, person: Person::Named(subject.to_owned()), own: *own });
         }
-        if named.len() == most {
+        if named.len() == PROBES {
             break;
         }
     }
-    unnamed.truncate(most);
+    unnamed.truncate(PROBES);
     let unlabelled = f64::from(nameless) / f64::from(looked_at.max(1));
     let enough = named.len() >= LEAST.min(unnamed.len());
     Ok((if enough { named } else { unnamed }, unlabelled))

@@ -24,8 +24,6 @@ mod tests;
 
 use growth::Growth;
 #[cfg(feature = "build")]
-pub(crate) use measure::calibrate_again;
-#[cfg(feature = "build")]
 pub use measure::{CalibrateError, calibrate};
 pub(crate) use store::{FILE_NAME, read};
 
@@ -47,7 +45,7 @@ pub struct Calibration {
     pub dims: usize,
     /// Name of the face model, where the gallery has one.
     pub model: Option<String>,
-    /// Where a build made it, as the gallery that it replaced was calibrated: what was known of that.
+    /// Where a build made it, as the gallery that it replaced was calibrated: what held for that.
     pub earlier: Option<Earlier>,
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
     /// be a mate among them, so that thresholds are too high rather than too low.
@@ -63,11 +61,11 @@ pub struct Calibration {
     pub mates: Vec<f32>,
 }
 
-/// An earlier calibration, of a gallery that was replaced since.
+/// What held for a gallery that was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Earlier {
-    /// Faces of the gallery then.
+    /// Its faces.
     pub faces: u64,
     /// Its threshold for [`DEFAULT_FPIR`], in \[-1, 1\]; `None` where there was none.
     pub similarity: Option<f32>,
@@ -101,6 +99,13 @@ pub struct Threshold {
 }
 
 impl Calibration {
+    /// What is to be known of it where another takes its place.
+    #[cfg(feature = "build")]
+    pub(crate) fn as_earlier(&self) -> Earlier {
+        let own = self.threshold(DEFAULT_FPIR, self.faces);
+        Earlier { faces: self.faces, similarity: own.map(|own| own.similarity) }
+    }
+
     /// Probes it is made of.
     pub fn probes(&self) -> usize {
         self.strangers.iter().map(|group| group.all.len()).sum()

@@ -64,7 +64,8 @@ pub(crate) struct Args {
     /// Seed of the graph: its levels, and the order in which it takes faces
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Replace the gallery that is there, once the new one is finished
+    /// Replace the gallery that is there, once the new one is finished; where that one was
+    /// calibrated, so is the new one
     #[arg(long)]
     replace: bool,
 }

@@ -247,7 +247,7 @@ fn print_calibration(
     if calibration.faces != faces {
         writeln!(
             out,
-            "              it had {} faces then; calibrate again",
+            "              calibrated when it had {} faces; calibrate again",
             grouped(calibration.faces)
         )?;
     }
