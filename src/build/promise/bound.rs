@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Probes of one subject that count as one.
 const TOGETHER: usize = 10;
 /// Misses that tell how they come.
-pub(super) const TELLING: usize = 10;
+pub(super) const TELLING: f64 = 10.0;
 /// Probes of a part that it takes to say anything of its hit rate, and to prove one of 0.99.
 const SOME: usize = 30;
 const ENOUGH_TO_PROVE: usize = 300;
@@ -57,8 +57,7 @@ pub(super) fn hit_rate(counts: &[(usize, usize)]) -> (f64, f64) {
             / (mates * mates);
     let together = counts.iter().map(|&(_, of)| (of * of) as f64).sum::<f64>() / mates;
     // Too few misses tell nothing of how they come; then all mates of a probe are taken as one.
-    let effect =
-        if mates - hits >= TELLING as f64 { (observed / independent).max(1.0) } else { together };
+    let effect = if mates - hits >= TELLING { (observed / independent).max(1.0) } else { together };
     let n = mates / effect;
     let centre = rate + Z * Z / (2.0 * n);
     let width = Z * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt();
