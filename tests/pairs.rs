@@ -130,25 +130,26 @@ fn among_many_the_hit_rate_is_kept() {
 
 #[test]
 fn where_few_have_a_pair_further_faces_are_looked_at() {
-    let mut random = Random(14);
-    let (mut rows, faces) = (Vec::new(), 16_000);
-    // One face in eight has a pair: too few of 2,000 to prove 0.99, and enough of 320 more.
+    let mut random = Random(11);
+    let (mut rows, mut alike, faces) = (Vec::new(), Vec::new(), 40_000);
+    // About one face in nine has a pair: too few of 2,000 to prove 0.99, and enough of 800 more.
     while rows.len() < faces {
         let face = random.vector(DIMS);
-        if random.below(15) == 0 {
+        if random.below(17) == 0 {
+            let id = rows.len() as u64;
+            alike.push((id, id + 1));
             rows.push(random.near(&face, 0.3));
         }
         rows.push(face);
     }
     let place = Place::of(&rows);
     run(&place.build().builder(Builder::None)).unwrap();
-    let at_least = 0.85;
-    let (pairs, found) = collect(&Pairs::new(at_least), &place.open());
+    let (pairs, found) = collect(&Pairs::new(0.85), &place.open());
     let Reach::Measured { sample, lower, .. } = found.reach else { panic!("{:?}", found.reach) };
-    assert!(sample == 2320 && lower >= 0.99, "{:?}", found.reach);
-    let expected = brute_force(&rows, at_least.into());
-    assert!(expected.len() > 500, "{}", expected.len());
-    let hit_rate = pairs.len() as f64 / expected.len() as f64;
+    assert!(sample == 2800 && lower >= 0.99, "{:?}", found.reach);
+    let found: HashSet<_> = pairs.iter().map(|pair| (pair.first.0, pair.second.0)).collect();
+    let hits = alike.iter().filter(|pair| found.contains(*pair)).count();
+    let hit_rate = hits as f64 / alike.len() as f64;
     assert!((0.985..=1.0).contains(&hit_rate), "{hit_rate}");
 }
 

@@ -17,8 +17,8 @@ use super::{
 /// Each pair comes once, the lower face id first, with what kind of finding it is: the faces are in
 /// images of the same bytes (same-image), or else of one subject (same-subject), of two
 /// (different-subjects), or one of them has none (unknown). How far is looked for them is settled by
-/// a sample of the gallery's faces, which are compared with all others; what came of it is told on
-/// standard error.
+/// a sample of the gallery's faces, which are compared with all others, by sketch and code where it
+/// takes many; what came of it is told on standard error.
 ///
 /// With --out, what was found is kept in OUT.partial until the file is finished: the same command
 /// given again goes on where it was interrupted, and writes the same file.

@@ -99,7 +99,7 @@ impl<'g> Faces<'g> {
     }
 
     /// How alike a face is to others, by their vectors.
-    pub(super) fn exact<'a>(&'a self, face: &'a Looking<'_>) -> Exact<'a> {
+    fn exact<'a>(&'a self, face: &'a Looking<'_>) -> Exact<'a> {
         Exact::new(&face.vector, self.vectors)
     }
 

@@ -4,7 +4,8 @@
 //! same order. Memory follows the number of threads, never that of pairs.
 //!
 //! ```text
-//! survey    a sample of the faces against all, exactly: which cells hold their pairs
+//! survey    a sample of the faces against all, exactly, and a larger one by codes where those
+//!    |      have too few pairs: which cells hold them
 //!    |      -> the least promise at which a cell is looked into, for the hit rate asked for
 //! units     up to 256 faces of one cell: turned together, and the cells that promise enough
 //!    |      for any of them

@@ -54,6 +54,8 @@ struct Tested {
     promise: f32,
     /// Whether it is found where it is looked for, with each of the errors that may be allowed for.
     found: [bool; MEASURED.len()],
+    /// The same where nothing is measured.
+    surely: bool,
     /// Whether the faces are of two subjects.
     of_two: bool,
 }
@@ -106,7 +108,11 @@ pub(super) fn survey(
     if settled != Reach::Whole {
         return Ok(settled);
     }
-    // Likely they have too few pairs, and comparing all by codes would take far longer than this.
+    // Likely they have too few pairs, and comparing all by codes would take far longer than more of
+    // them. What those miss no bound would count, so it must find all that vectors did.
+    if sampled.iter().flat_map(|face| &face.tested).any(|pair| !pair.surely) {
+        return Ok(settled);
+    }
     sampled.extend(look("further survey", further, Reach::Whole)?);
     Ok(settle(&sampled, faces.count, hit_rate))
 }
@@ -176,14 +182,15 @@ fn test(faces: &Faces<'_>, face: &Looking<'_>, alike: Alike, at_least: f32) -> T
         faces.cells.promises(faces.kernels, &probe, cells, &mut sums, take);
     }
     let slots = second..second + 1;
-    let found = MEASURED.map(|(confidence, _)| {
+    let is_found = |reach: Reach| {
         let mut found = Vec::new();
-        let sieve = measured(confidence).sieve(at_least);
         let scratch = &mut Scratch::default();
-        faces.compare(&[looking], &slots, (sieve, at_least), scratch, &mut found);
+        faces.compare(&[looking], &slots, (reach.sieve(at_least), at_least), scratch, &mut found);
         !found.is_empty()
-    });
-    Tested { promise, found, of_two: faces.are_of_two(alike.slots) }
+    };
+    let found = MEASURED.map(|(confidence, _)| is_found(measured(confidence)));
+    let surely = is_found(Reach::Whole);
+    Tested { promise, found, surely, of_two: faces.are_of_two(alike.slots) }
 }
 
 /// The cell of a slot.
@@ -340,7 +347,8 @@ mod tests {
 
     /// A face with so many pairs, of which some are found, of two subjects or of one.
     fn face(pairs: usize, found: usize, of_two: bool) -> Sampled {
-        let tested = |at| Tested { promise: 0.5, found: [at < found; MEASURED.len()], of_two };
+        let found = |at| [at < found; MEASURED.len()];
+        let tested = |at| Tested { promise: 0.5, found: found(at), surely: true, of_two };
         Sampled { pairs: pairs as u64, tested: (0..pairs).map(tested).collect(), cells: None }
     }
 
