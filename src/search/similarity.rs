@@ -47,7 +47,8 @@ impl<'a> Exact<'a> {
         comparable(similarity)
     }
 
-    /// Similarities of two probes with three faces, those of [`similarity`](Self::similarity).
+    /// Similarities of two probes of one gallery with three faces, those of
+    /// [`similarity`](Self::similarity).
     #[inline]
     pub(super) fn similarities(pair: [&Self; 2], slots: [u32; 3]) -> [[f32; 3]; 2] {
         if let Vectors::F32(values) = pair[0].vectors {

@@ -69,7 +69,8 @@ pub(super) fn dots(a: [&[f32]; 2], b: [&[f32]; 3]) -> [[f32; 3]; 2] {
     let mut sums = [[[_mm512_setzero_ps(); 4]; 3]; 2];
     // Adds the products of sixteen values from `at` to the sums of one number.
     let mut add = |at: usize, of: usize, mask: __mmask16| {
-        // SAFETY: `mask` selects only lanes below `n`, the length of all; others are not read.
+        // SAFETY: `mask` selects only lanes below `n`, the length of all; others are not read. All
+        // sixteen are selected only where `at + LANES <= n`.
         let load = |from: &[f32]| unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr().add(at)) };
         let (x, y) = (a.map(load), b.map(load));
         for (sums, x) in sums.iter_mut().zip(x) {
