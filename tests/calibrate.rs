@@ -200,8 +200,6 @@ fn a_gallery_that_is_replaced_is_calibrated_again() {
         }
         replaced = again;
     }
-    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
-    assert!(!lookalike(&["show", &path]).1.contains("when it had"));
     // Too few faces to say anything of: what is known of more is carried over.
     let (few, _) = self::gallery(50, true);
     let [faces_of_few, manifest_of_few] =
@@ -210,19 +208,26 @@ fn a_gallery_that_is_replaced_is_calibrated_again() {
     let (status, _, told) = lookalike(&[&args[..], &["--replace"]].concat());
     assert!(status == 0 && told.contains("at least 400 faces"), "{told}");
     let (_, shown, _) = lookalike(&["show", &path]);
-    assert!(shown.contains("calibrated when it had 1,800 faces; calibrate again"), "{shown}");
+    assert!(shown.contains("carried over from 1,800 faces"), "{shown}");
     let (_, found, _) = lookalike(&["search", &path, "--face", "1"]);
     assert!(found.contains("carried from 1,800 faces"), "{found}");
+    assert!(Gallery::open(&path).unwrap().calibration().unwrap().unwrap().carried);
     // Another model's means nothing here, and neither does one that cannot be read; but that there is
     // one says what is wanted.
     for damage in [false, true] {
         if damage {
             std::fs::write(std::path::Path::new(&path).join("calibration.json"), "{").unwrap();
         }
-        assert_eq!(build(&["--replace", "--model", if damage { "b" } else { "a" }]).0, 0);
+        assert_eq!(build(&["--replace", "--model", "a"]).0, 0);
         let found = Gallery::open(&path).unwrap().calibration().unwrap().unwrap();
-        assert_eq!((found.faces, found.earlier), (1800, None));
+        assert_eq!((found.faces, found.carried, found.earlier), (1800, false, None));
     }
+    let (status, _, told) = lookalike(&[&args[..], &["--replace", "--model", "b"]].concat());
+    assert!(status == 0 && !told.contains("carried over"), "{told}");
+    assert_eq!(Gallery::open(&path).unwrap().calibration().unwrap(), None);
+    assert_eq!(build(&["--replace"]).0, 0);
+    assert_eq!(lookalike(&["calibrate", &path]).0, 0);
+    assert!(!lookalike(&["show", &path]).1.contains("when it had"));
 }
 
 #[test]

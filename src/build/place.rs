@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::code::Coded;
 use super::faces::Ingested;
 use super::{Build, BuildError, REJECTS, SEGMENT, is_gallery};
-use crate::calibration::{self, Calibration};
+use crate::calibration::{self, CalibrateError, Calibration};
 use crate::gallery::format::FORMAT;
 use crate::gallery::write::{create_private_dir, publish, sync_dir, write_atomically};
 use crate::gallery::{Catalogue, GraphInfo, catalogue};
@@ -201,12 +201,15 @@ impl Place {
             Err(Error::Search(error)) => return Err(error.into()),
             Err(Error::Gallery(error)) => return Err(error.into()),
             Err(error) => {
-                progress.note(&format!(
-                    "the gallery cannot be calibrated as the one before was: {error}"
-                ));
+                progress.note(&format!("not calibrated as the gallery before was: {error}"));
                 // Thresholds carried to another size are better than strangers for answers.
-                let Some(earlier) = earlier else { return Ok(()) };
-                earlier
+                match (error, earlier) {
+                    (Error::Calibrate(CalibrateError::TooFew { .. }), Some(earlier)) => {
+                        progress.note("the thresholds of that gallery are carried over");
+                        Calibration { carried: true, earlier: known, ..earlier }
+                    }
+                    _ => return Ok(()),
+                }
             }
         };
         found.store(&self.folder)?;

@@ -127,6 +127,7 @@ pub fn calibrate(
         faces: gallery.len(),
         dims: gallery.dims(),
         model: gallery.model().map(str::to_owned),
+        carried: false,
         earlier: None,
         unlabelled,
         beyond: beyond as f64 / draws.max(1) as f64,

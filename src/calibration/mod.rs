@@ -45,6 +45,9 @@ pub struct Calibration {
     pub dims: usize,
     /// Name of the face model, where the gallery has one.
     pub model: Option<String>,
+    /// Whether it is that of the gallery that this one, of too few people to be calibrated, has
+    /// replaced.
+    pub carried: bool,
     /// Where a build made it, as the gallery that it replaced was calibrated: what held for that.
     pub earlier: Option<Earlier>,
     /// The part of the faces that have no subject, in \[0, 1\]: a probe's most similar stranger may
@@ -65,7 +68,7 @@ pub struct Calibration {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Earlier {
-    /// Its faces.
+    /// Faces it was calibrated with.
     pub faces: u64,
     /// Its threshold for [`DEFAULT_FPIR`], in \[-1, 1\]; `None` where there was none.
     pub similarity: Option<f32>,

@@ -31,6 +31,7 @@ fn calibration(probes: usize, faces: u64) -> Calibration {
         faces,
         dims: 2,
         model: None,
+        carried: false,
         earlier: None,
         unlabelled: 0.0,
         beyond: 0.0,

@@ -9,6 +9,7 @@ use lookalike::gallery::VectorType;
 use lookalike::search::{Promise, Rung};
 use serde::Serialize;
 
+use super::threshold::is_carried;
 use super::{Failure, grouped, plain, plan_name};
 
 /// Show what a gallery holds and how it was built
@@ -57,6 +58,8 @@ struct ShownCalibration {
     faces: u64,
     probes: usize,
     unlabelled: f64,
+    /// Whether those were of another gallery than it is now.
+    carried: bool,
     /// At the size the gallery has now.
     thresholds: Vec<Threshold>,
     /// Faces it had when it had another threshold of its own.
@@ -128,10 +131,15 @@ fn shown(gallery: &Gallery) -> Result<Shown<'_>, Failure> {
 
 fn shown_calibration(found: &Calibration, faces: u64) -> ShownCalibration {
     let own = || found.threshold(DEFAULT_FPIR, found.faces).map(|own| own.similarity);
-    let earlier = found.earlier.map(|earlier| (earlier.faces, earlier.similarity));
-    let earlier = earlier.or_else(|| (found.faces != faces).then(|| (found.faces, own())));
+    let carried = is_carried(found, faces);
+    let earlier = if carried {
+        Some((found.faces, own()))
+    } else {
+        found.earlier.map(|earlier| (earlier.faces, earlier.similarity))
+    };
     ShownCalibration {
         faces: found.faces,
+        carried,
         probes: found.probes(),
         unlabelled: found.unlabelled,
         thresholds: SHOWN.into_iter().filter_map(|fpir| found.threshold(fpir, faces)).collect(),
@@ -213,7 +221,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     }
     writeln!(out, "  format      {}, written by {}", shown.format, plain(shown.written_by))?;
     if let Some(calibration) = &shown.calibration {
-        print_calibration(out, calibration, shown.faces)?;
+        print_calibration(out, calibration)?;
     }
     match shown.promise {
         Some(promise) => print_promise(out, promise),
@@ -221,11 +229,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
     }
 }
 
-fn print_calibration(
-    out: &mut impl Write,
-    calibration: &ShownCalibration,
-    faces: u64,
-) -> io::Result<()> {
+fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io::Result<()> {
     let thresholds = calibration.thresholds.iter();
     let thresholds: Vec<String> = thresholds
         .map(|threshold| format!("{:.4} for FPIR {:.3}", threshold.similarity, threshold.fpir))
@@ -244,10 +248,10 @@ fn print_calibration(
             own.fpir
         )?;
     }
-    if calibration.faces != faces {
+    if calibration.carried {
         writeln!(
             out,
-            "              calibrated when it had {} faces; calibrate again",
+            "              carried over from {} faces; calibrate again once there are people enough",
             grouped(calibration.faces)
         )?;
     }

@@ -14,6 +14,11 @@ pub(super) fn has_own(calibration: &Calibration) -> bool {
     calibration.unlabelled < MOST_UNLABELLED
 }
 
+/// Whether it was made of other faces than a gallery of this many has.
+pub(super) fn is_carried(calibration: &Calibration, faces: u64) -> bool {
+    calibration.carried || calibration.faces != faces
+}
+
 /// What faces have to reach.
 pub(super) struct LeastSimilarity {
     pub(super) similarity: Option<f32>,
@@ -54,21 +59,23 @@ impl LeastSimilarity {
         }
         if rate < calibration.least_fpir() {
             return Err(Failure::Failed(format!(
-                "{} was calibrated with {} probes, which say nothing of rates below {:.1e}",
+                "{} was calibrated with {} probes, which say nothing of rates below {:.1e}: ask for \
+                 more",
                 gallery.path().display(),
                 grouped(calibration.probes() as u64),
                 calibration.least_fpir()
             )));
         }
         let Some(threshold) = calibration.threshold(rate, gallery.len()) else {
-            let told = if calibration.faces == gallery.len() {
+            let told = if !is_carried(&calibration, gallery.len()) {
                 format!(
                     "no threshold has a rate of {rate}: the gallery has too many copies of faces \
                      under several subjects, or too few faces"
                 )
             } else {
                 format!(
-                    "the calibration is of {} faces and says nothing of {}: calibrate again",
+                    "the calibration is of {} faces and says nothing of these {}: run `lookalike \
+                     calibrate`, for which there must be enough people",
                     grouped(calibration.faces),
                     grouped(gallery.len())
                 )
@@ -85,8 +92,8 @@ impl LeastSimilarity {
         let whose = if own { ", this gallery's own" } else { "" };
         let whole = if filtered { " of the whole gallery" } else { "" };
         let estimated = if calibration.unlabelled > 0.0 { ", estimated" } else { "" };
-        let carried = if calibration.faces != gallery.len() {
-            format!(", carried from {} faces: calibrate again", grouped(calibration.faces))
+        let carried = if is_carried(&calibration, gallery.len()) {
+            format!(", carried from {} faces", grouped(calibration.faces))
         } else {
             String::new()
         };
