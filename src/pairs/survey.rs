@@ -109,12 +109,24 @@ pub(super) fn survey(
         return Ok(settled);
     }
     // Likely they have too few pairs, and comparing all by codes would take far longer than more of
-    // them. What those miss no bound would count, so it must find all that vectors did.
-    if sampled.iter().flat_map(|face| &face.tested).any(|pair| !pair.surely) {
+    // them. What codes miss of those no bound counts, so it is taken off.
+    let Some(surely) = found_by_codes(&sampled).filter(|&surely| surely > hit_rate) else {
         return Ok(settled);
-    }
+    };
     sampled.extend(look("further survey", further, Reach::Whole)?);
-    Ok(settle(&sampled, faces.count, hit_rate))
+    let mut settled = settle(&sampled, faces.count, hit_rate / surely);
+    if let Reach::Measured { hit_rate, lower, .. } = &mut settled {
+        *hit_rate *= surely;
+        *lower *= surely;
+    }
+    Ok(settled)
+}
+
+/// The part of the pairs that codes find with all that is allowed for; `None` where too few faces have
+/// any to say.
+fn found_by_codes(sampled: &[Sampled]) -> Option<f64> {
+    let found = hit_rate(sampled, |pair| pair.surely, |_, _| true);
+    (found.faces >= SOME).then_some(found.rate)
 }
 
 /// Compares a few faces with all, and puts their pairs to the test.
@@ -370,5 +382,16 @@ mod tests {
         // As many of one subject, of faces with many, are a small part of all.
         assert!(least(&with(100, 10, 5, false), 0.0, 0, 0.99).0 > 0.99);
         assert_eq!(least(&with(400, 0, 1, true), 0.6, 0, 0.99).0, 0.0);
+    }
+
+    #[test]
+    fn codes_are_held_to_what_vectors_found() {
+        let mut sampled: Vec<_> = (0..SOME - 1).map(|_| face(4, 4, false)).collect();
+        sampled.push(face(0, 0, false));
+        assert_eq!(found_by_codes(&sampled), None);
+        sampled.push(face(4, 4, false));
+        assert_eq!(found_by_codes(&sampled), Some(1.0));
+        sampled[0].tested[1].surely = false;
+        assert_eq!(found_by_codes(&sampled), Some(1.0 - 1.0 / (4 * SOME) as f64));
     }
 }
