@@ -20,9 +20,8 @@ pub enum Reach {
     /// Every two faces are compared by their vectors: nothing is missed.
     Exhaustive,
     /// Every two faces are compared by sketch, then by code, then by vector, as far as four standard
-    /// deviations of their error leave it open: the sample's pairs did not prove that less would do, or too few of
-    /// them were found so.
-    /// What of them that finds was not measured.
+    /// deviations of their error leave it open: the sample's pairs did not prove that less would do,
+    /// or too few of them were found so. What of them that finds was not measured.
     Whole,
     /// The same with the error that was measured to do.
     Measured {
