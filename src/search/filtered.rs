@@ -127,7 +127,7 @@ mod tests {
                     nearest.iter().take(count).map(|face| face.face_id.to_string()).collect();
                 format!("not number in ({})", numbers.join(", "))
             };
-            let walk = Query::new().plan(Plan::Walk { beam: 300 });
+            let walk = Query::new().plan(Plan::Walk { beam: 553 });
             for (text, query) in [
                 (left_out(20), walk.clone().top(50)),
                 (left_out(60), walk.clone().top(50)),

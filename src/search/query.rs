@@ -78,7 +78,9 @@ impl Query {
     }
 
     /// Walks the graph with a beam of this width: wider finds more and takes longer; at least 1. By
-    /// codes of one bit a dimension it is twice as wide, to find about as much as by vectors.
+    /// codes of one bit a dimension it is twice as wide, to find about as much as by vectors. It ends
+    /// early where all faces ahead are less similar than the last of those wanted by more than a
+    /// margin, which grows with the width.
     #[must_use]
     pub fn beam(mut self, width: usize) -> Self {
         self.beam = Some(width);

@@ -139,31 +139,38 @@ impl Beam {
         self.ahead.push(Reverse(new));
     }
 
-    /// The best candidate not yet looked behind, which now counts as looked behind.
+    /// The best candidate not yet looked behind, which now counts as looked behind; none that is less
+    /// similar than `least`.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<Candidate> {
+    pub(crate) fn next_of(&mut self, least: f32) -> Option<Candidate> {
+        let enough = |next: &Candidate| next.similarity >= least;
         if self.is_wide() {
-            let next = self.peek()?;
+            let next = self.peek_wide().filter(enough)?;
             self.ahead.pop();
             return Some(next);
         }
         while *self.expanded.get(self.cursor)? {
             self.cursor += 1;
         }
+        let next = self.entries.get(self.cursor).copied().filter(enough)?;
         self.expanded[self.cursor] = true;
-        Some(self.entries[self.cursor])
+        Some(next)
     }
 
-    /// What [`next`](Self::next) would give, were nothing inserted meanwhile.
+    /// Those that [`next_of`](Self::next_of) would give next, were nothing inserted meanwhile; of a
+    /// wide beam the first alone.
     #[inline]
-    pub(crate) fn peek(&self) -> Option<Candidate> {
-        if self.is_wide() {
-            // Whatever fell out of the best since it was put ahead is worse than the last of them.
-            let (next, last) = (self.ahead.peek()?.0, self.best.peek()?);
-            return (next <= *last).then_some(next.0);
-        }
-        let ahead = self.expanded.get(self.cursor..)?.iter().position(|expanded| !expanded)?;
-        self.entries.get(self.cursor + ahead).copied()
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = Candidate> {
+        let wide = if self.is_wide() { self.peek_wide() } else { None };
+        let from = if self.is_wide() { self.entries.len() } else { self.cursor };
+        let entries = self.entries.iter().zip(&self.expanded).skip(from);
+        wide.into_iter().chain(entries.filter(|(_, expanded)| !**expanded).map(|(next, _)| *next))
+    }
+
+    fn peek_wide(&self) -> Option<Candidate> {
+        // Whatever fell out of the best since it was put ahead is worse than the last of them.
+        let (next, last) = (self.ahead.peek()?.0, self.best.peek()?);
+        (next <= *last).then_some(next.0)
     }
 
     /// The candidates, best first.
@@ -321,10 +328,11 @@ mod tests {
         best.truncate(width);
         prop_assert_eq!(beam.candidates(), &best[..]);
         for expected in best {
-            prop_assert_eq!(beam.peek(), Some(expected));
-            prop_assert_eq!(beam.next(), Some(expected));
+            prop_assert_eq!(beam.ahead().next(), Some(expected));
+            prop_assert_eq!(beam.next_of(expected.similarity + 1.0), None);
+            prop_assert_eq!(beam.next_of(expected.similarity), Some(expected));
         }
-        prop_assert_eq!(beam.next(), None);
+        prop_assert_eq!(beam.next_of(f32::NEG_INFINITY), None);
         Ok(())
     }
 }

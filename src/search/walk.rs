@@ -3,7 +3,9 @@
 //! Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
 //! Navigable Small World graphs" (2018), algorithms 2 and 5, over a mapped graph. The beam starts
 //! from where the descent ends and from the entry point: every face is reachable from the entry
-//! point on layer 0, so a beam as wide as the gallery finds every face.
+//! point on layer 0, so a beam as wide as the gallery finds every face. A search ends before its
+//! beam does where what is ahead lies too far behind what was found: a beam that adapts to the
+//! distances (Al-Jazzazi et al., 2025), here by a margin of similarity.
 
 use super::SearchError;
 use super::scratch::{Beam, Candidate, Visited};
@@ -14,6 +16,9 @@ use crate::kernels::prefetch;
 
 /// Hops between looks at the clock and the cancel flag.
 const HOPS_BETWEEN_LOOKS: u64 = 32;
+/// Candidates looked behind at a time: while the codes of one's neighbours are on their way from
+/// memory, so are those of the other's.
+const AT_A_TIME: usize = 2;
 
 /// How the walk sees the faces: their similarity with the probe, and a way to ask for one early.
 pub(crate) trait Scores {
@@ -47,12 +52,30 @@ pub(crate) struct Walk<'a> {
     pub(crate) from: &'a [Candidate],
     /// Faces to look behind at most on layer 0.
     pub(crate) hops: u64,
+    /// When to end before that.
+    pub(crate) enough: Option<Enough>,
+}
+
+/// Nobody is kept or looked behind who is less similar than the last of those wanted by more than a
+/// margin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enough {
+    /// How many are wanted.
+    pub(crate) wanted: usize,
+    /// In units of similarity.
+    pub(crate) margin: f32,
 }
 
 impl Walk<'_> {
     /// From the entry point, for as long as it leads to better faces.
     pub(crate) fn of(width: usize) -> Self {
-        Self { width, selection: None, from: &[], hops: u64::MAX }
+        Self { width, selection: None, from: &[], hops: u64::MAX, enough: None }
+    }
+
+    /// The similarity below which nobody is of interest, given the best so far.
+    #[inline]
+    fn least(&self, nearest: &Beam) -> f32 {
+        self.enough.map_or(f32::NEG_INFINITY, |enough| nearest.floor() - enough.margin)
     }
 }
 
@@ -70,6 +93,8 @@ pub(crate) struct Trace {
 pub(crate) struct Steps {
     pub(crate) beam: Beam,
     pub(crate) passing: Beam,
+    /// The best so far, as many as are wanted.
+    nearest: Beam,
     /// What a walk found, and what its links led to.
     pub(super) reached: Vec<Candidate>,
     pub(super) visited: Visited,
@@ -87,28 +112,15 @@ pub(crate) fn walk(
     counters: &mut Trace,
 ) -> Result<(), SearchError> {
     stop.check()?;
-    let Steps { beam, passing, visited, fresh, scored, .. } = steps;
+    let Steps { beam, passing, nearest, visited, fresh, scored, .. } = steps;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
+    nearest.reset(ask.enough.map_or(0, |enough| enough.wanted));
     // A beam of w looks behind about w faces, and half of what they link to is new.
     visited.reset(ask.width.saturating_mul(graph.degree / 2).min(scores.faces() as usize));
     if scores.faces() == 0 {
         return Ok(());
     }
-    let meet = |slots: &[u32], scored: &Scored, beam: &mut Beam, passing: &mut Beam| {
-        for (&slot, &similarity) in slots.iter().zip(&scored.similarities) {
-            let candidate = Candidate { similarity, slot };
-            if similarity >= beam.floor() {
-                beam.insert(candidate);
-            }
-            if let Some((selection, _)) = ask.selection
-                && similarity >= passing.floor()
-                && selection.contains(slot)
-            {
-                passing.insert(candidate);
-            }
-        }
-    };
     fresh.clear();
     if ask.from.is_empty() {
         let start = descend(graph, scores, stop, fresh, scored, counters)?;
@@ -130,23 +142,52 @@ pub(crate) fn walk(
     loop {
         counters.scored += fresh.len() as u64;
         scores.score(fresh, scored);
-        meet(fresh, scored, beam, passing);
-        let Some(candidate) = beam.next().filter(|_| left > 0) else { return Ok(()) };
-        left -= 1;
-        counters.hops += 1;
-        if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
-            stop.check()?;
-        }
+        meet(&ask, fresh, scored, [&mut *beam, &mut *passing, &mut *nearest]);
+        let least = ask.least(nearest);
         fresh.clear();
-        for &slot in graph.neighbours(candidate.slot) {
-            if slot < scores.faces() && visited.insert(slot) {
-                scores.prefetch(slot);
-                fresh.push(slot);
+        let hops = counters.hops;
+        for _ in 0..AT_A_TIME {
+            let Some(candidate) = beam.next_of(least).filter(|_| left > 0) else { break };
+            left -= 1;
+            counters.hops += 1;
+            if counters.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
+                stop.check()?;
+            }
+            for &slot in graph.neighbours(candidate.slot) {
+                if slot < scores.faces() && visited.insert(slot) {
+                    scores.prefetch(slot);
+                    fresh.push(slot);
+                }
             }
         }
-        if let Some(next) = beam.peek() {
+        if counters.hops == hops {
+            return Ok(());
+        }
+        for next in beam.ahead().take(AT_A_TIME) {
             // Its list is needed soon unless something better turns up here.
             prefetch(graph.neighbours_raw(next.slot), usize::MAX);
+        }
+    }
+}
+
+/// Takes what is good enough of the faces just scored into the beam, into those that pass, and into
+/// the nearest.
+#[inline]
+fn meet(ask: &Walk<'_>, slots: &[u32], scored: &Scored, beams: [&mut Beam; 3]) {
+    let [beam, passing, nearest] = beams;
+    for (&slot, &similarity) in slots.iter().zip(&scored.similarities) {
+        let candidate = Candidate { similarity, slot };
+        if similarity >= beam.floor() && similarity >= ask.least(nearest) {
+            beam.insert(candidate);
+            if ask.enough.is_some() && similarity >= nearest.floor() {
+                nearest.insert(candidate);
+            }
+        }
+        if let Some((selection, _)) = ask.selection
+            && similarity >= passing.floor()
+            && selection.contains(slot)
+        {
+            passing.insert(candidate);
         }
     }
 }
@@ -202,4 +243,75 @@ fn descend(
 fn place_in(layer: &std::ops::Range<usize>, place: u32) -> Option<usize> {
     let at = layer.start.checked_add(place as usize)?;
     (at < layer.end).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::gallery::format::NONE;
+
+    /// Faces of known similarities, each linked to the one before and the one after.
+    struct Path(&'static [f32]);
+
+    impl Scores for Path {
+        fn faces(&self) -> u32 {
+            self.0.len() as u32
+        }
+
+        fn prefetch(&self, _: u32) {}
+
+        fn score(&self, slots: &[u32], scored: &mut Scored) {
+            scored.similarities.clear();
+            scored.similarities.extend(slots.iter().map(|&slot| self.0[slot as usize]));
+        }
+    }
+
+    /// Similarities of what a walk from the first face keeps, and its hops.
+    fn walked(path: &Path, enough: Option<Enough>) -> (Vec<f32>, u64) {
+        let last = path.faces() - 1;
+        let links = |slot: u32| [slot.checked_sub(1).unwrap_or(NONE), (slot + 1).min(last)];
+        let layer0: Vec<u32> =
+            (0..=last).flat_map(|slot| if slot == 0 { [1, NONE] } else { links(slot) }).collect();
+        let graph = GraphView {
+            entry: 0,
+            degree: 2,
+            layer0: &layer0,
+            upper: &[],
+            upper_degree: 1,
+            slots: &[],
+            down: &[],
+            links: &[],
+        };
+        let (mut steps, mut trace) = (Steps::default(), Trace::default());
+        let ask = Walk { enough, ..Walk::of(path.0.len()) };
+        walk(&graph, path, ask, &Stop::default(), &mut steps, &mut trace).unwrap();
+        let found = steps.beam.candidates().iter().map(|found| found.similarity).collect();
+        (found, trace.hops)
+    }
+
+    const VALLEY: Path = Path(&[0.5, 0.9, 0.8, 0.7, 0.6, 0.1, 0.0, 0.95]);
+
+    #[test]
+    fn a_walk_without_a_margin_sees_all() {
+        let (found, hops) = walked(&VALLEY, None);
+        assert_eq!(found, [0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.1, 0.0]);
+        assert_eq!(hops, 8);
+    }
+
+    #[test]
+    fn a_walk_ends_where_nobody_ahead_is_within_the_margin() {
+        let (found, hops) = walked(&VALLEY, Some(Enough { wanted: 2, margin: 0.25 }));
+        // 0.5 was taken before two were known, 0.1 is out of the 0.8 - 0.25 that keep.
+        assert_eq!(found, [0.9, 0.8, 0.7, 0.6, 0.5]);
+        assert!(hops < 8, "{hops} hops");
+        let (found, _) = walked(&VALLEY, Some(Enough { wanted: 2, margin: 0.85 }));
+        assert_eq!(found[0], 0.95, "a margin that spans the valley leads across it");
+    }
+
+    #[test]
+    fn as_long_as_fewer_than_wanted_are_known_nothing_ends() {
+        let (found, _) = walked(&VALLEY, Some(Enough { wanted: 8, margin: 0.0 }));
+        assert_eq!(found.len(), 8);
+    }
 }
