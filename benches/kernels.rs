@@ -3,6 +3,7 @@
 //! Dot products: vectors in the first-level cache, so that the arithmetic is measured and not the
 //! memory. Codes and sketches: in the first-level cache, and over a million faces beside what
 //! reading the same bytes costs at the least. Throughput is nanoseconds a code and bytes a cycle.
+//! Scattered vectors: those of half a gigabyte, as a rerank meets them, fetched so many ahead.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use criterion::{
 use half::f16;
 use lookalike::kernels::codes::Bits;
 use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, Sought, TABLE_BYTES};
-use lookalike::kernels::{CodeRows, Isa, Kernels};
+use lookalike::kernels::{CodeRows, Isa, Kernels, prefetch};
 
 #[path = "common/per_code.rs"]
 mod per_code;
@@ -49,6 +50,31 @@ fn dot(criterion: &mut Criterion<PerCode>) {
         }
         group.finish();
     }
+}
+
+fn scattered(criterion: &mut Criterion<PerCode>) {
+    const DIMS: usize = 512;
+    let rows = FACES / 4;
+    let vectors: Vec<f32> = (0..rows * DIMS).map(|i| (i % 977) as f32).collect();
+    let probe = &vectors[..DIMS];
+    let met = shuffled(&(0..rows as u32).step_by(16).collect::<Vec<_>>());
+    let vector = |slot: u32| &vectors[slot as usize * DIMS..][..DIMS];
+    let kernels = Kernels::best();
+    let mut group = quick(criterion, "scattered-vectors");
+    group.throughput(throughput(met.len(), DIMS * size_of::<f32>()));
+    for ahead in [0, 1, 2, 4, 8, 16] {
+        group.bench_function(BenchmarkId::new("dot-512", format!("{ahead} ahead")), |bencher| {
+            bencher.iter(|| {
+                met.iter().enumerate().fold(0.0, |sum, (at, &slot)| {
+                    if let Some(&later) = met.get(at + ahead).filter(|_| ahead > 0) {
+                        prefetch(vector(later), usize::MAX);
+                    }
+                    sum + kernels.dot(probe, vector(slot))
+                })
+            });
+        });
+    }
+    group.finish();
 }
 
 fn codes(criterion: &mut Criterion<PerCode>) {
@@ -222,6 +248,6 @@ fn shuffled(slots: &[u32]) -> Vec<u32> {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(PerCode::new());
-    targets = dot, codes, sketches
+    targets = dot, scattered, codes, sketches
 }
 criterion_main!(benches);
