@@ -12,7 +12,9 @@ use lookalike::evaluate::{Exact, Mates, Setting, Truth, measure};
 use lookalike::ingest::{Embeddings, Manifest};
 use lookalike::search::{Basis, Plan, Promise};
 use lookalike::synth::{Profile, Synth};
-use lookalike::{Build, Builder, Cancel, Embedding, Error, Gallery, Query, SearchError, Silent};
+use lookalike::{
+    Build, Builder, Cancel, Embedding, Error, FaceId, Gallery, Query, SearchError, Silent,
+};
 
 const FACES: u64 = 6000;
 const PROBES: u64 = 400;
@@ -372,6 +374,60 @@ fn at_the_price_of(scan: f64, walk: f64) -> (tempfile::TempDir, Gallery) {
             }
         }
     })
+}
+
+/// Neighbour lists that all probes together read.
+fn hops(gallery: &Gallery, query: &Query) -> u64 {
+    let probes = isolated().probes.iter();
+    probes.map(|probe| gallery.search(probe, query).unwrap().counters.hops).sum()
+}
+
+#[test]
+fn a_walk_is_carried_out_as_it_was_measured() {
+    let (_copy, gallery) = at_the_price_of(1000.0, 100.0);
+    let [five, ten, eleven, hundred] =
+        [5, 10, 11, 100].map(|k| hops(&gallery, &Query::new().top(k)));
+    assert_eq!(five, ten);
+    assert_eq!(eleven, hundred);
+    assert!(ten < hundred, "{ten} {hundred}");
+}
+
+/// A copy of the gallery that says something else of how similarities spread, or nothing.
+fn with_spread(spread: Option<f64>) -> (tempfile::TempDir, Gallery) {
+    with_promise(|catalogue| {
+        let codes = catalogue["codes"].as_object_mut().unwrap();
+        codes.remove("similarity_spread").unwrap();
+        codes.extend(spread.map(|spread| ("similarity_spread".to_owned(), spread.into())));
+    })
+}
+
+#[test]
+fn walks_end_where_nobody_ahead_is_near_enough() {
+    let Measured { gallery, probes, .. } = isolated();
+    let (_copy, plain) = with_spread(None);
+    let walk = Query::new().top(10).beam(64);
+    let (ended, whole) = (hops(gallery, &walk), hops(&plain, &walk));
+    assert!(ended < whole, "{ended} {whole}");
+    // Neither where only some pass, nor for all above a threshold, does a walk end early.
+    let filter: lookalike::Filter = "captured_on >= '2010-01-01'".parse().unwrap();
+    for query in [walk.filter(filter), Query::new().at_least(0.3).beam(64)] {
+        assert_eq!(hops(gallery, &query), hops(&plain, &query), "{query:?}");
+    }
+    // As many are found whatever the file says, and all by a beam as wide as the gallery.
+    for spread in [0.0, -1.0, 1e-300, 1e300] {
+        let (_copy, gallery) = with_spread(Some(spread));
+        for probe in &probes[..20] {
+            for (k, beam) in [(1, 1), (1, 2), (10, 10), (10, 11), (10, 400), (100, 2000)] {
+                let found = ids(&gallery, probe, &Query::new().top(k).beam(beam));
+                assert_eq!(found.len(), k, "{spread} {beam}");
+            }
+            let all = Query::new().top(10).beam(FACES as usize);
+            let exact = Query::new().top(10).exhaustive();
+            assert_eq!(ids(&gallery, probe, &all), ids(&gallery, probe, &exact), "{spread}");
+        }
+        let like = gallery.search_face(FaceId(17), &Query::new().top(10).beam(10)).unwrap();
+        assert_eq!(like.len(), 10, "{spread}");
+    }
 }
 
 #[test]

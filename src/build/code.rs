@@ -111,7 +111,7 @@ pub(super) fn code(
             carrying: learned.carrying,
             error: error.map_or(0.0, |e| e.anybody),
             error_nearest: error.map_or(0.0, |e| e.nearest),
-            spread: learned.spread,
+            similarity_spread: learned.similarity_spread,
         },
         cells: CellsInfo {
             count: order.centroids.cells() as u32,

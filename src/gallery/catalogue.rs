@@ -105,7 +105,7 @@ pub struct CodesInfo {
     /// Standard deviation of the similarities of two faces, whoever they are; 0 where it was not
     /// measured, as in galleries written before it was.
     #[serde(default)]
-    pub spread: f64,
+    pub similarity_spread: f64,
 }
 
 /// How the faces lie together.
@@ -283,7 +283,7 @@ mod tests {
                 carrying: 2,
                 error: 0.0,
                 error_nearest: 0.0,
-                spread: 0.0,
+                similarity_spread: 0.0,
             },
             cells: CellsInfo { count: 1, groups: 0, largest: 0 },
             graph: None,

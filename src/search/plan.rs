@@ -44,6 +44,11 @@ impl Searcher<'_, '_> {
             _ if told.is_some() || !self.is_measured() => Basis::Unmeasured,
             _ => Basis::Planned { hit_rate: query.hit_rate.unwrap_or(DEFAULT_HIT_RATE) },
         };
+        if let (Basis::Planned { .. }, Some(promise)) =
+            (self.basis, &self.gallery.catalogue().promise)
+        {
+            self.measured = promise.measured_at(self.wanted).unwrap_or(self.wanted);
+        }
     }
 
     /// The plan that the query itself asks for.
@@ -107,11 +112,11 @@ impl Searcher<'_, '_> {
         }
     }
 
-    /// Candidates to end with: no fewer than are wanted, and one more where the face searched for
-    /// is among them.
+    /// Candidates to end with: no fewer than are wanted, or were where the plan was measured, and one
+    /// more where the face searched for is among them.
     pub(super) fn keep(&self, least: usize) -> usize {
         let itself = usize::from(self.request.without.is_some());
-        let wanted = if self.wanted == usize::MAX { 0 } else { self.wanted };
+        let wanted = if self.wanted == usize::MAX { 0 } else { self.measured };
         least.max(wanted.saturating_add(itself)).min(self.faces.max(1))
     }
 

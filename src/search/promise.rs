@@ -184,6 +184,11 @@ impl Promise {
         cheapest(&ladder.rungs, hit_rate, filtered)
     }
 
+    /// The number of faces asked for at which the plans were measured that searches for `k` take.
+    pub fn measured_at(&self, k: usize) -> Option<usize> {
+        self.ladders.iter().map(|ladder| ladder.k).find(|&measured| measured >= k)
+    }
+
     /// Whether plans were measured at a threshold from which every face is asked for, or at a lower
     /// one.
     pub fn covers(&self, at_least: f32) -> bool {

@@ -17,7 +17,7 @@ use crate::kernels::prefetch;
 /// followed all the same.
 const LIKELY: f32 = 1.0;
 /// The same for a face to be a candidate.
-pub(super) const POSSIBLE: f32 = 3.0;
+const POSSIBLE: f32 = 3.0;
 /// A look behind a face takes as long as so many sketches.
 const SKETCHES_A_HOP: usize = 1000;
 /// Hops between looks at the clock and the cancel flag.

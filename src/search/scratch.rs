@@ -143,22 +143,22 @@ impl Beam {
     /// similar than `least`.
     #[inline]
     pub(crate) fn next_of(&mut self, least: f32) -> Option<Candidate> {
-        let enough = |next: &Candidate| next.similarity >= least;
+        let reaches = |next: &Candidate| next.similarity >= least;
         if self.is_wide() {
-            let next = self.peek_wide().filter(enough)?;
+            let next = self.peek_wide().filter(reaches)?;
             self.ahead.pop();
             return Some(next);
         }
         while *self.expanded.get(self.cursor)? {
             self.cursor += 1;
         }
-        let next = self.entries.get(self.cursor).copied().filter(enough)?;
+        let next = self.entries.get(self.cursor).copied().filter(reaches)?;
         self.expanded[self.cursor] = true;
         Some(next)
     }
 
-    /// Those that [`next_of`](Self::next_of) would give next, were nothing inserted meanwhile; of a
-    /// wide beam the first alone.
+    /// Those that [`next_of`](Self::next_of) would give next, were nothing inserted meanwhile and
+    /// whatever the least; of a wide beam the first alone.
     #[inline]
     pub(crate) fn ahead(&self) -> impl Iterator<Item = Candidate> {
         let wide = if self.is_wide() { self.peek_wide() } else { None };
@@ -327,8 +327,10 @@ mod tests {
         best.sort_by(Candidate::by_similarity);
         best.truncate(width);
         prop_assert_eq!(beam.candidates(), &best[..]);
-        for expected in best {
-            prop_assert_eq!(beam.ahead().next(), Some(expected));
+        for (at, &expected) in best.iter().enumerate() {
+            let ahead: Vec<Candidate> = beam.ahead().take(3).collect();
+            let known = if beam.is_wide() { 1 } else { 3 };
+            prop_assert_eq!(&ahead[..], &best[at..best.len().min(at + known)]);
             prop_assert_eq!(beam.next_of(expected.similarity + 1.0), None);
             prop_assert_eq!(beam.next_of(expected.similarity), Some(expected));
         }

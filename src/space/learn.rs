@@ -46,7 +46,7 @@ pub(crate) struct Learned {
     /// What sketches of `shape` mean.
     pub(crate) sketch: SketchScale,
     /// Standard deviation of the similarities of two faces; 0 where the sample had too few.
-    pub(crate) spread: f64,
+    pub(crate) similarity_spread: f64,
 }
 
 /// Root mean square of what estimates of similarities are off by.
@@ -98,18 +98,18 @@ pub(super) fn learn_among(
         let space = Space::from_parts(dims, candidate.dims(), mean.clone(), matrix)?;
         spaces.push((candidate, space));
     }
-    let (mut errors, mut apart) = (Vec::new(), 0.0);
+    let (mut errors, mut similarity_spread) = (Vec::new(), 0.0);
     if let Some(pairs) = Pairs::of(&split, &mean) {
         errors.extend(spaces.iter().map(|(shape, space)| pairs.error(*shape, space)));
         // The last one where all are alike: most dimensions, fewest surprises.
         let best = errors.iter().rev().min_by(|a, b| a.all().total_cmp(&b.all()));
         shape = best.map_or(shape, |best| best.shape);
-        apart = pairs.spread();
+        similarity_spread = pairs.similarity_spread();
     }
     let (_, space) = spaces.into_iter().find(|(candidate, _)| *candidate == shape)?;
     let sketch = split.sketch_scale(&space, shape);
     let carrying = spectrum.carrying();
-    Some(Learned { space, shape, carrying, errors, sketch, spread: apart })
+    Some(Learned { space, shape, carrying, errors, sketch, similarity_spread })
 }
 
 /// Shapes worth measuring, the fewest dimensions first: those that leave dimensions out, and the
@@ -279,7 +279,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// Standard deviation of the similarities of probes with anybody.
-    fn spread(&self) -> f64 {
+    fn similarity_spread(&self) -> f64 {
         let all =
             || self.probes.iter().flat_map(|probe| &probe.anybody).map(|pair| f64::from(pair.1));
         let count = all().count().max(1) as f64;

@@ -131,6 +131,13 @@ fn a_space_does_not_depend_on_threads_but_on_the_seed() {
 }
 
 #[test]
+fn similarities_spread_as_those_of_random_directions_do() {
+    let learned = learn(&directions(2000, 96, 3), 96, 64, 1).unwrap();
+    let expected = 1.0 / 96_f64.sqrt();
+    assert!((learned.similarity_spread / expected - 1.0).abs() < 0.05, "{learned:?}");
+}
+
+#[test]
 fn a_sample_in_few_dimensions_loses_nothing() {
     // Ten dimensions of 200: eight bits of the leading 64 hold them all.
     let mut rows = directions(400, 200, 9);
