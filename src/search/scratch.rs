@@ -40,8 +40,9 @@ const SORTED: usize = 1024;
 
 /// The best candidates so far, and which of them were looked behind.
 ///
-/// A sorted array beats a heap at the widths that matter: one binary search and a short move an
-/// insertion, and the best that is left is found by a cursor. Wide beams are two heaps.
+/// A sorted array beats a heap at the widths that matter: one binary search a newcomer and one short
+/// move for all that come together, and the best that is left is found by a cursor. Wide beams are
+/// two heaps.
 #[derive(Debug, Default)]
 pub(crate) struct Beam {
     entries: Vec<Candidate>,
@@ -110,20 +111,31 @@ impl Beam {
     /// Takes a candidate that is good enough; ties with the last go by slot.
     #[inline]
     pub(crate) fn insert(&mut self, candidate: Candidate) {
+        self.merge(&[candidate]);
+    }
+
+    /// [`insert`](Self::insert) of several, which come best first: those already there are moved but
+    /// once.
+    pub(crate) fn merge(&mut self, new: &[Candidate]) {
         if self.is_wide() {
-            return self.insert_wide(candidate);
+            return new.iter().for_each(|&candidate| self.insert_wide(candidate));
         }
-        let at = self.entries.partition_point(|entry| entry.before(&candidate));
-        if at >= self.width {
-            return;
+        let (held, Some(&any)) = (self.entries.len(), new.first()) else { return };
+        self.entries.resize(held + new.len(), any);
+        self.expanded.resize(held + new.len(), false);
+        // Between the places of two newcomers all move by as many as come before them.
+        let mut end = held;
+        for (before, &candidate) in new.iter().enumerate().rev() {
+            let at = self.entries[..end].partition_point(|entry| entry.before(&candidate));
+            self.entries.copy_within(at..end, at + before + 1);
+            self.expanded.copy_within(at..end, at + before + 1);
+            self.entries[at + before] = candidate;
+            self.expanded[at + before] = false;
+            end = at;
         }
-        if self.is_full() {
-            self.entries.pop();
-            self.expanded.pop();
-        }
-        self.entries.insert(at, candidate);
-        self.expanded.insert(at, false);
-        self.cursor = self.cursor.min(at);
+        self.cursor = self.cursor.min(end);
+        self.entries.truncate(self.width);
+        self.expanded.truncate(self.width);
     }
 
     fn insert_wide(&mut self, candidate: Candidate) {
@@ -307,6 +319,35 @@ mod tests {
         #[test]
         fn so_does_a_wide_one(similarities in prop::collection::vec(-99_i8..99, 0..3000)) {
             in_order(&similarities, SORTED + 1)?;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_keeps_the_best_and_whom_was_looked_behind(
+            batches in prop::collection::vec(prop::collection::vec(-20_i8..20, 0..40), 0..20),
+            width in 1_usize..60,
+        ) {
+            let mut beam = Beam::default();
+            beam.reset(width);
+            let (mut all, mut behind) = (Vec::new(), Vec::new());
+            for batch in &batches {
+                let first = all.len() as u32;
+                let new = batch.iter().zip(first..);
+                let new = new.map(|(&s, slot)| Candidate { similarity: f32::from(s), slot });
+                let mut new: Vec<Candidate> = new.collect();
+                all.extend_from_slice(&new);
+                new.sort_by(Candidate::by_similarity);
+                beam.merge(&new);
+                behind.extend(beam.next_of(f32::NEG_INFINITY));
+            }
+            all.sort_by(Candidate::by_similarity);
+            all.truncate(width);
+            prop_assert_eq!(beam.candidates(), &all[..]);
+            all.retain(|candidate| !behind.contains(candidate));
+            let rest: Vec<Candidate> =
+                std::iter::from_fn(|| beam.next_of(f32::NEG_INFINITY)).collect();
+            prop_assert_eq!(rest, all);
         }
     }
 

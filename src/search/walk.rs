@@ -99,6 +99,8 @@ pub(crate) struct Steps {
     pub(crate) passing: Beam,
     /// The best so far, as many as are wanted.
     nearest: Beam,
+    /// Those good enough among the faces just scored.
+    met: Vec<Candidate>,
     /// What a walk found, and what its links led to.
     pub(super) reached: Vec<Candidate>,
     pub(super) visited: Visited,
@@ -116,7 +118,7 @@ pub(crate) fn walk(
     counters: &mut Trace,
 ) -> Result<(), SearchError> {
     stop.check()?;
-    let Steps { beam, passing, nearest, visited, fresh, scored, .. } = steps;
+    let Steps { beam, passing, nearest, met, visited, fresh, scored, .. } = steps;
     beam.reset(ask.width);
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
     nearest.reset(ask.enough.map_or(0, |enough| enough.wanted));
@@ -146,7 +148,7 @@ pub(crate) fn walk(
     loop {
         counters.scored += fresh.len() as u64;
         scores.score(fresh, scored);
-        meet(&ask, fresh, scored, [&mut *beam, &mut *passing, &mut *nearest]);
+        meet(&ask, fresh, scored, met, [&mut *beam, &mut *passing, &mut *nearest]);
         let least = ask.least(nearest);
         fresh.clear();
         let hops = counters.hops;
@@ -177,12 +179,19 @@ pub(crate) fn walk(
 /// Takes what is good enough of the faces just scored into the beam, into those that pass, and into
 /// the nearest.
 #[inline]
-fn meet(ask: &Walk<'_>, slots: &[u32], scored: &Scored, beams: [&mut Beam; 3]) {
-    let [beam, passing, nearest] = beams;
+fn meet(
+    ask: &Walk<'_>,
+    slots: &[u32],
+    scored: &Scored,
+    met: &mut Vec<Candidate>,
+    [beam, passing, nearest]: [&mut Beam; 3],
+) {
+    met.clear();
+    let floor = beam.floor();
     for (&slot, &similarity) in slots.iter().zip(&scored.similarities) {
         let candidate = Candidate { similarity, slot };
-        if similarity >= beam.floor() && similarity >= ask.least(nearest) {
-            beam.insert(candidate);
+        if similarity >= floor && similarity >= ask.least(nearest) {
+            met.push(candidate);
             if ask.enough.is_some() && similarity >= nearest.floor() && similarity < NO_SIMILARITY {
                 nearest.insert(candidate);
             }
@@ -194,6 +203,8 @@ fn meet(ask: &Walk<'_>, slots: &[u32], scored: &Scored, beams: [&mut Beam; 3]) {
             passing.insert(candidate);
         }
     }
+    met.sort_unstable_by(Candidate::by_similarity);
+    beam.merge(met);
 }
 
 /// Greedy search down the upper layers; the best face found, to begin layer 0 with.
