@@ -170,7 +170,7 @@ fn sketches(criterion: &mut Criterion<PerCode>) {
     // What sign against sign would cost on sketches laid out one after the other.
     group.throughput(throughput(FACES, SKETCH_BYTES));
     let mut distances = vec![0_u32; FACES];
-    let probe = u128::from_ne_bytes(std::array::from_fn(|i| i as u8 * 37));
+    let probe = u128::from_ne_bytes(std::array::from_fn(|i| (i as u8).wrapping_mul(37)));
     group.bench_function("signs-1m", |bencher| {
         bencher.iter(|| differing(&blocks, black_box(probe), &mut distances));
     });
