@@ -107,11 +107,15 @@ impl Reads {
         self.microseconds_beside_sketches() + self.sketches * SKETCH
     }
 
-    /// The same of a scan of a share of the faces: its cells lie anywhere, and each begins with a
-    /// wait for memory.
-    pub fn microseconds_of_share(&self) -> f64 {
-        const SKETCH: f64 = 0.003;
-        self.microseconds_beside_sketches() + self.sketches * SKETCH
+    /// The same of a scan of a share of so many faces: its cells lie anywhere, and each begins with
+    /// a wait for memory, or for a cache where the sketches of all faces fit one.
+    pub fn microseconds_of_share(&self, faces: f64) -> f64 {
+        /// Microseconds a sketch among so many faces.
+        const CACHED: (f64, f64) = (200_000.0, 0.001_6);
+        const FROM_MEMORY: (f64, f64) = (1_000_000.0, 0.003);
+        let way = (faces / CACHED.0).ln() / (FROM_MEMORY.0 / CACHED.0).ln();
+        let sketch = CACHED.1 + (FROM_MEMORY.1 - CACHED.1) * way.clamp(0.0, 1.0);
+        self.microseconds_beside_sketches() + self.sketches * sketch
     }
 
     fn microseconds_beside_sketches(&self) -> f64 {
@@ -164,7 +168,9 @@ impl Rung {
     /// Microseconds that such reads of this plan take, roughly.
     pub fn microseconds_of(&self, reads: &Reads) -> f64 {
         match self.plan {
-            Plan::Scan { share, .. } if share < 1.0 => reads.microseconds_of_share(),
+            Plan::Scan { share, .. } if share < 1.0 => {
+                reads.microseconds_of_share(reads.sketches / share)
+            }
             _ => reads.microseconds(),
         }
     }
