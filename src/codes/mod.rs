@@ -114,8 +114,8 @@ impl Factors {
         let [s0, s1, s2, s3, b0, b1, e0, e1] = bytes;
         Self {
             scale: f32::from_le_bytes([s0, s1, s2, s3]),
-            bias: f16::from_le_bytes([b0, b1]).to_f32(),
-            error: f16::from_le_bytes([e0, e1]).to_f32(),
+            bias: to_f32(u16::from_le_bytes([b0, b1])),
+            error: to_f32(u16::from_le_bytes([e0, e1])),
         }
     }
 }
@@ -132,10 +132,22 @@ pub(crate) fn factors(row: &[u8], shape: Shape) -> Factors {
 pub(crate) fn scale_and_bias(row: &[u8], shape: Shape) -> (f32, f32) {
     match row.get(shape.bytes()..).and_then(<[u8]>::first_chunk) {
         Some(&[s0, s1, s2, s3, b0, b1]) => {
-            (f32::from_le_bytes([s0, s1, s2, s3]), f16::from_le_bytes([b0, b1]).to_f32())
+            (f32::from_le_bytes([s0, s1, s2, s3]), to_f32(u16::from_le_bytes([b0, b1])))
         }
         None => (0.0, 0.0),
     }
+}
+
+/// [`f16::to_f32`] without the call, which a walk would make for every face it meets.
+#[inline]
+fn to_f32(half: u16) -> f32 {
+    /// 2^(127 - 15), which takes exponents from the one bias to the other, subnormal values' too.
+    const REBIASED: f32 = f32::from_bits((127 + 127 - 15) << 23);
+    if half & 0x7C00 == 0x7C00 {
+        return f16::from_bits(half).to_f32(); // infinite or no number: only damage makes one
+    }
+    let magnitude = f32::from_bits(u32::from(half & 0x7FFF) << 13) * REBIASED;
+    f32::from_bits(magnitude.to_bits() | u32::from(half & 0x8000) << 16)
 }
 
 /// A similarity read off a code.

@@ -228,6 +228,13 @@ fn sketch_similarities_are_unbiased_over_a_gallery() {
 }
 
 #[test]
+fn half_precision_is_read_as_it_is_written() {
+    for half in (0..=u16::MAX).map(f16::from_bits) {
+        assert_eq!(to_f32(half.to_bits()).to_bits(), half.to_f32().to_bits(), "{half}");
+    }
+}
+
+#[test]
 fn the_mean_itself_has_a_code() {
     let kernels = Kernels::best();
     for bits in Shape::BITS {
