@@ -3,6 +3,7 @@
 //! Where they have to come from disk they are asked for together, so that the disk can read many at
 //! a time: first about as many as are wanted, then those that these leave undecided.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::scratch::{Beam, Candidate};
@@ -22,6 +23,8 @@ pub(crate) struct Reranked {
     best: Beam,
     /// All that was as good as the last of the best when it was read: ties are for ids to decide.
     pub(super) found: Vec<Candidate>,
+    /// Those whose vectors are on their way, best first.
+    coming: VecDeque<Candidate>,
     /// Whether the last vectors came from disk; then the next probably do.
     from_disk: bool,
 }
@@ -41,18 +44,16 @@ pub(super) fn rerank(
     reranked: &mut Reranked,
 ) -> Result<u64, SearchError> {
     let Asked { coded, exact } = asked;
-    let Reranked { best, found, from_disk } = reranked;
+    let Reranked { best, found, coming, from_disk } = reranked;
     best.reset(wanted);
     found.clear();
+    coming.clear();
     // Said so that a damaged code, whose estimate is no number, rules nobody out.
     let ruled_out = |candidate: &Candidate, floor: f32| {
         candidate.similarity < floor
             && candidate.similarity + confidence * coded.error(candidate.slot) < floor
     };
     let mut read = 0;
-    for candidate in candidates.iter().take(Exact::AHEAD) {
-        exact.fetch(candidate.slot);
-    }
     let (mut from, mut to) = (0, wanted.clamp(FIRST_LOOK, BETWEEN_LOOKS).min(candidates.len()));
     while from < to {
         stop.check()?;
@@ -63,12 +64,18 @@ pub(super) fn rerank(
             }
         }
         let (begun, read_before) = (Instant::now(), read);
-        for at in from..to {
-            if let Some(later) = candidates.get(at + Exact::AHEAD) {
+        let mut rest = candidates[from..to].iter();
+        loop {
+            let floor = best.floor().max(at_least);
+            // A vector that is not needed would be waited for all the same.
+            while coming.len() < Exact::AHEAD
+                && let Some(&later) = rest.find(|one| !ruled_out(one, floor))
+            {
                 exact.fetch(later.slot);
+                coming.push_back(later);
             }
-            let candidate = candidates[at];
-            if ruled_out(&candidate, best.floor().max(at_least)) {
+            let Some(candidate) = coming.pop_front() else { break };
+            if ruled_out(&candidate, floor) {
                 continue;
             }
             read += 1;
