@@ -67,7 +67,7 @@ fn scattered(criterion: &mut Criterion<PerCode>) {
             bencher.iter(|| {
                 met.iter().enumerate().fold(0.0, |sum, (at, &slot)| {
                     if let Some(&later) = met.get(at + ahead).filter(|_| ahead > 0) {
-                        prefetch(vector(later), usize::MAX);
+                        prefetch(vector(later));
                     }
                     sum + kernels.dot(probe, vector(slot))
                 })

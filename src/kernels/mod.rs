@@ -169,15 +169,15 @@ fn has_integer_avx512() -> bool {
         && is_x86_feature_detected!("bmi2")
 }
 
-/// Asks the processor to bring the first `bytes` of a slice into its second-level cache: more of
-/// them are on their way at once than into the first.
+/// Asks the processor to bring a slice into its second-level cache: more is on its way at once than
+/// into the first.
 #[inline]
-pub fn prefetch<T>(items: &[T], bytes: usize) {
+pub fn prefetch<T>(items: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         let start = items.as_ptr().cast::<i8>();
-        let end = size_of_val(items).min(bytes);
+        let end = size_of_val(items);
         let mut at = 0;
         while at < end {
             // SAFETY: `at` lies within the slice, so the address is in bounds of its allocation;
@@ -187,7 +187,7 @@ pub fn prefetch<T>(items: &[T], bytes: usize) {
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (items, bytes);
+    let _ = items;
 }
 
 /// Asks the processor to bring the item that is `ahead` items after this one into its second-level

@@ -60,7 +60,7 @@ impl Scores for Coded<'_> {
 
     #[inline]
     fn prefetch(&self, slot: u32) {
-        prefetch(self.row(slot), usize::MAX);
+        prefetch(self.row(slot));
     }
 
     fn score(&self, slots: &[u32], scored: &mut Scored) {

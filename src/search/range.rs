@@ -85,7 +85,7 @@ pub(super) fn grow(
             }
         }
         if let Some(next) = reached.get(at) {
-            prefetch(graph.neighbours_raw(next.slot), usize::MAX);
+            prefetch(graph.neighbours_raw(next.slot));
         }
         trace.scored += fresh.len() as u64;
         coded.score(fresh, scored);

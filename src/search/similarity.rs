@@ -67,10 +67,10 @@ impl<'a> Exact<'a> {
         let dims = self.probe.len();
         match self.vectors {
             Vectors::F32(values) => {
-                prefetch(row(values, slot, dims).unwrap_or_default(), usize::MAX);
+                prefetch(row(values, slot, dims).unwrap_or_default());
             }
             Vectors::F16(values) => {
-                prefetch(row(values, slot, dims).unwrap_or_default(), usize::MAX);
+                prefetch(row(values, slot, dims).unwrap_or_default());
             }
         }
     }

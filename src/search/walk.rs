@@ -171,7 +171,7 @@ pub(crate) fn walk(
         }
         for next in beam.ahead().take(AT_A_TIME) {
             // Its list is needed soon unless something better turns up here.
-            prefetch(graph.neighbours_raw(next.slot), usize::MAX);
+            prefetch(graph.neighbours_raw(next.slot));
         }
     }
 }
