@@ -94,7 +94,9 @@ impl Linking<'_> {
             drawn.find_exact(&gallery, progress, cancel)?;
             sample = Some(drawn);
         }
-        let mut measuring = sample.as_ref().map(|sample| Measuring::new(sample, cancel));
+        let mut measuring = sample
+            .as_ref()
+            .map(|sample| Measuring::new(sample, self.ingested.counts.enrolled, cancel));
         if let (Some(measuring), false) = (&mut measuring, linked) {
             measuring.run(&self.provisional(None)?, progress)?;
         }

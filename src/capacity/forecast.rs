@@ -70,12 +70,12 @@ impl Forecast {
         let reads = reads_at(&points, faces);
         // The time of the largest gallery, carried over by what is read.
         let wider = asked.dims as f64 / largest.dims as f64;
-        let cost = |reads: &Reads, faces: f64| match asked.way {
+        let cost = |reads: &Reads, faces: u64| match asked.way {
             Way::Share => reads.microseconds_of_share(faces),
             _ => reads.microseconds(),
         };
-        let then = cost(&Reads { vectors: reads.vectors * wider, ..reads }, faces);
-        let growth = then / mean(last, |reads| cost(reads, *most));
+        let then = cost(&Reads { vectors: reads.vectors * wider, ..reads }, asked.faces);
+        let growth = then / mean(last, |reads| cost(reads, *most as u64));
         let (alone, batched) = (last.microseconds * growth, last.batched_microseconds * growth);
         let vector = asked.dims as f64 * size_of::<f32>() as f64;
         let (bytes, lines) = traffic(&reads, largest, vector);

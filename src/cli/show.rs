@@ -224,7 +224,7 @@ fn print(out: &mut impl Write, path: &std::path::Path, shown: &Shown<'_>) -> io:
         print_calibration(out, calibration)?;
     }
     match shown.promise {
-        Some(promise) => print_promise(out, promise),
+        Some(promise) => print_promise(out, promise, shown.faces),
         None => writeln!(out, "  promise     every face is scored: nothing is missed"),
     }
 }
@@ -258,7 +258,7 @@ fn print_calibration(out: &mut impl Write, calibration: &ShownCalibration) -> io
     Ok(())
 }
 
-fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {
+fn print_promise(out: &mut impl Write, promise: &Promise, faces: u64) -> io::Result<()> {
     let Promise { mated, made_up, estimated, .. } = *promise;
     let estimated = if estimated { "; estimated, as subjects are not known" } else { "" };
     writeln!(
@@ -273,23 +273,25 @@ fn print_promise(out: &mut impl Write, promise: &Promise) -> io::Result<()> {
         "k", "hit rate", "at least", "mated, us", "non-mated, us"
     )?;
     for ladder in &promise.ladders {
-        print_rungs(out, &ladder.k.to_string(), &ladder.rungs)?;
+        print_rungs(out, &ladder.k.to_string(), &ladder.rungs, faces)?;
     }
     for ladder in &promise.ranges {
-        print_rungs(out, &format!(">={:.2}", ladder.at_least), &ladder.rungs)?;
+        print_rungs(out, &format!(">={:.2}", ladder.at_least), &ladder.rungs, faces)?;
     }
     Ok(())
 }
 
-fn print_rungs(out: &mut impl Write, asked: &str, rungs: &[Rung]) -> io::Result<()> {
+fn print_rungs(out: &mut impl Write, asked: &str, rungs: &[Rung], faces: u64) -> io::Result<()> {
+    let mut rungs = rungs.to_vec();
+    rungs.sort_by(|a, b| a.microseconds(faces).total_cmp(&b.microseconds(faces)));
     for rung in rungs {
         writeln!(
             out,
             "    {asked:>6}  {:>8.4}  {:>8.4}  {:>12.0}  {:>16.0}  {}",
             rung.hit_rate,
             rung.at_least,
-            rung.microseconds_of(&rung.mated),
-            rung.microseconds_of(&rung.non_mated),
+            rung.microseconds_of(&rung.mated, faces),
+            rung.microseconds_of(&rung.non_mated, faces),
             plan_name(rung.plan)
         )?;
     }

@@ -92,12 +92,12 @@ impl Searcher<'_, '_> {
             return if hit_rate <= SCAN_HOLDS { scan } else { by_vectors };
         }
         let Some(promise) = &self.gallery.catalogue().promise else { return by_vectors };
-        let filtered = self.selection.is_some();
+        let (filtered, faces) = (self.selection.is_some(), self.faces as u64);
         let rung = match (query.at_least, self.wanted) {
-            (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered),
-            (_, wanted) => promise.plan(wanted, hit_rate, filtered),
+            (Some(at_least), usize::MAX) => promise.range(at_least, hit_rate, filtered, faces),
+            (_, wanted) => promise.plan(wanted, hit_rate, filtered, faces),
         };
-        let rung = rung.map(|rung| (rung.plan, rung.microseconds()));
+        let rung = rung.map(|rung| (rung.plan, rung.microseconds(faces)));
         // Where few of many pass, their vectors cost less than the sketches of all.
         rung.filter(|(_, cost)| !filtered || *cost < by_vectors.1).unwrap_or(by_vectors)
     }

@@ -1,5 +1,7 @@
 //! The promise: which plan keeps which hit rate on this gallery, as measured when it was built.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "build")]
@@ -44,8 +46,8 @@ pub struct Ladder {
     pub k: usize,
     /// Mates within the exact top k of all probes together.
     pub mates: u64,
-    /// The plans that no other beats in both hit rate and cost, the cheapest first; among them the
-    /// scans of all faces that no other such scan beats.
+    /// The plans that no other beats in both hit rate and cost, the cheapest first as costs were
+    /// counted then; among them the scans of all faces that no other such scan beats.
     pub rungs: Vec<Rung>,
 }
 
@@ -109,12 +111,12 @@ impl Reads {
 
     /// The same of a scan of a share of so many faces: its cells lie anywhere, and each begins with
     /// a wait for memory, or for a cache where the sketches of all faces fit one.
-    pub fn microseconds_of_share(&self, faces: f64) -> f64 {
-        /// Microseconds a sketch among so many faces.
+    pub fn microseconds_of_share(&self, faces: u64) -> f64 {
+        /// Faces, and microseconds that a sketch among them takes.
         const CACHED: (f64, f64) = (200_000.0, 0.001_6);
         const FROM_MEMORY: (f64, f64) = (1_000_000.0, 0.003);
-        let way = (faces / CACHED.0).ln() / (FROM_MEMORY.0 / CACHED.0).ln();
-        let sketch = CACHED.1 + (FROM_MEMORY.1 - CACHED.1) * way.clamp(0.0, 1.0);
+        let between = (faces as f64 / CACHED.0).ln() / (FROM_MEMORY.0 / CACHED.0).ln();
+        let sketch = CACHED.1 + (FROM_MEMORY.1 - CACHED.1) * between.clamp(0.0, 1.0);
         self.microseconds_beside_sketches() + self.sketches * sketch
     }
 
@@ -165,29 +167,36 @@ pub(crate) fn passing_microseconds(faces: usize) -> f64 {
 }
 
 impl Rung {
-    /// Microseconds that such reads of this plan take, roughly.
-    pub fn microseconds_of(&self, reads: &Reads) -> f64 {
+    /// Microseconds that such reads of this plan take in a gallery of so many faces, roughly.
+    pub fn microseconds_of(&self, reads: &Reads, faces: u64) -> f64 {
         match self.plan {
-            Plan::Scan { share, .. } if share < 1.0 => {
-                reads.microseconds_of_share(reads.sketches / share)
-            }
+            Plan::Scan { share, .. } if share < 1.0 => reads.microseconds_of_share(faces),
             _ => reads.microseconds(),
         }
     }
 
     /// Microseconds a probe, half of them mated.
-    pub fn microseconds(&self) -> f64 {
-        self.microseconds_of(&self.mated).midpoint(self.microseconds_of(&self.non_mated))
+    pub fn microseconds(&self, faces: u64) -> f64 {
+        let of = |reads| self.microseconds_of(reads, faces);
+        of(&self.mated).midpoint(of(&self.non_mated))
+    }
+
+    /// The order of plans by what they take.
+    pub(crate) fn by_cost(a: &Self, b: &Self, faces: u64) -> Ordering {
+        a.microseconds(faces).total_cmp(&b.microseconds(faces))
     }
 }
 
 impl Promise {
-    /// The cheapest plan that keeps a hit rate where `k` faces are asked for; `None` where none
-    /// that was measured does. Among those that pass a filter only a scan is known to keep it, as it
-    /// reads all.
-    pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool) -> Option<&Rung> {
+    /// The cheapest plan that keeps a hit rate where `k` of so many faces are asked for; `None` where
+    /// none that was measured does. Among those that pass a filter only a scan is known to keep it,
+    /// as it reads all.
+    pub fn plan(&self, k: usize, hit_rate: f64, filtered: bool, faces: u64) -> Option<&Rung> {
         let ladder = self.ladders.iter().find(|ladder| ladder.k >= k)?;
-        cheapest(&ladder.rungs, hit_rate, filtered)
+        let rungs = ladder.rungs.iter().filter(|rung| rung.at_least >= hit_rate);
+        rungs
+            .filter(|rung| !filtered || rung.plan.is_whole_scan())
+            .min_by(|a, b| Rung::by_cost(a, b, faces))
     }
 
     /// The number of faces asked for at which the plans were measured that searches for `k` take.
@@ -205,7 +214,7 @@ impl Promise {
     /// for: at the next lower threshold that was measured, where mates are less alike, and at the
     /// next higher one, where more of them are barely above it. `None` where none does, or the
     /// threshold is below all that were measured.
-    pub fn range(&self, at_least: f32, hit_rate: f64, filtered: bool) -> Option<&Rung> {
+    pub fn range(&self, at_least: f32, hit_rate: f64, filtered: bool, faces: u64) -> Option<&Rung> {
         let around = self.around(at_least)?;
         let kept_by = |plan: Plan, ladder: &RangeLadder| {
             let mut rungs = ladder.rungs.iter();
@@ -215,7 +224,7 @@ impl Promise {
         rungs
             .filter(|rung| !filtered || rung.plan.is_whole_scan())
             .filter(|rung| around.iter().all(|ladder| kept_by(rung.plan, ladder)))
-            .min_by(|a, b| a.microseconds().total_cmp(&b.microseconds()))
+            .min_by(|a, b| Rung::by_cost(a, b, faces))
     }
 
     /// What is proven of the plan that keeps the highest hit rate where every face at or above a
@@ -243,7 +252,42 @@ fn most(rungs: &[Rung]) -> Option<&Rung> {
     rungs.iter().max_by(|a, b| a.at_least.total_cmp(&b.at_least))
 }
 
-fn cheapest(rungs: &[Rung], hit_rate: f64, filtered: bool) -> Option<&Rung> {
-    let fits = |rung: &&Rung| rung.at_least >= hit_rate && (!filtered || rung.plan.is_whole_scan());
-    rungs.iter().find(fits)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_costs_more_where_its_sketches_come_from_memory() {
+        let reads = Reads { sketches: 1000.0, ..Reads::default() };
+        for (faces, micros) in [(0, 1.6), (200_000, 1.6), (1_000_000, 3.0), (3_000_000_000, 3.0)] {
+            assert!((reads.microseconds_of_share(faces) - micros).abs() < 1e-9, "{faces}");
+        }
+        let between = reads.microseconds_of_share(450_000);
+        assert!(1.6 < between && between < 3.0, "{between}");
+    }
+
+    #[test]
+    fn the_cheapest_plan_depends_on_the_size_and_not_on_the_order() {
+        let scan = |share, sketches| Rung {
+            plan: Plan::Scan { share, keep: 20, confidence: 0.0 },
+            hit_rate: 1.0,
+            at_least: 0.999,
+            mated: Reads { sketches, ..Reads::default() },
+            non_mated: Reads { sketches, ..Reads::default() },
+        };
+        // Of each 1,000 faces, 300 or all.
+        let rungs = vec![scan(1.0, 1000.0), scan(0.3, 300.0)];
+        let ladders = vec![Ladder { k: 10, mates: 1, rungs }];
+        let (mated, made_up, non_mated, estimated, ranges) = (1, 0, 0, false, Vec::new());
+        let promise = Promise { mated, made_up, non_mated, estimated, ladders, ranges };
+        let share = |faces, filtered| match promise.plan(10, 0.99, filtered, faces).map(|r| r.plan)
+        {
+            Some(Plan::Scan { share, .. }) => share,
+            _ => 0.0,
+        };
+        assert_eq!(
+            [share(1000, false), share(1000, true), share(1_000_000, false)],
+            [0.3, 1.0, 1.0]
+        );
+    }
 }

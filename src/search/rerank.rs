@@ -23,8 +23,8 @@ pub(crate) struct Reranked {
     best: Beam,
     /// All that was as good as the last of the best when it was read: ties are for ids to decide.
     pub(super) found: Vec<Candidate>,
-    /// Those whose vectors are on their way, best first.
-    coming: VecDeque<Candidate>,
+    /// Places of the candidates whose vectors are on their way.
+    coming: VecDeque<usize>,
     /// Whether the last vectors came from disk; then the next probably do.
     from_disk: bool,
 }
@@ -53,7 +53,7 @@ pub(super) fn rerank(
         candidate.similarity < floor
             && candidate.similarity + confidence * coded.error(candidate.slot) < floor
     };
-    let mut read = 0;
+    let (mut read, mut next) = (0, 0);
     let (mut from, mut to) = (0, wanted.clamp(FIRST_LOOK, BETWEEN_LOOKS).min(candidates.len()));
     while from < to {
         stop.check()?;
@@ -64,17 +64,21 @@ pub(super) fn rerank(
             }
         }
         let (begun, read_before) = (Instant::now(), read);
-        let mut rest = candidates[from..to].iter();
         loop {
             let floor = best.floor().max(at_least);
             // A vector that is not needed would be waited for all the same.
-            while coming.len() < Exact::AHEAD
-                && let Some(&later) = rest.find(|one| !ruled_out(one, floor))
+            while coming.len() <= Exact::AHEAD
+                && let Some(later) = candidates.get(next)
             {
-                exact.fetch(later.slot);
-                coming.push_back(later);
+                if !ruled_out(later, floor) {
+                    exact.fetch(later.slot);
+                    coming.push_back(next);
+                }
+                next += 1;
             }
-            let Some(candidate) = coming.pop_front() else { break };
+            let Some(at) = coming.front().copied().filter(|&at| at < to) else { break };
+            coming.pop_front();
+            let candidate = candidates[at];
             if ruled_out(&candidate, floor) {
                 continue;
             }
@@ -104,6 +108,7 @@ mod tests {
     use crate::kernels::Kernels;
     use crate::search::coded::Coded;
     use crate::search::similarity::Exact;
+    use crate::search::walk::{Scored, Scores};
     use crate::space::Space;
     use half::f16;
 
@@ -111,10 +116,74 @@ mod tests {
     const FACES: u32 = 20;
     const DAMAGED: usize = 7;
 
+    /// A space that turns nothing and has no mean.
+    fn plain_space() -> Space {
+        let matrix = (0..DIMS * DIMS).map(|at| f16::from_f32((at % (DIMS + 1) == 0).into()));
+        Space::from_parts(DIMS, DIMS, vec![0.0; DIMS], matrix.collect()).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_fetched_the_best_are_those_of_reading_one_by_one() {
+        // Two looks and more, in which the best come last by their estimates.
+        const MANY: u32 = 2 * BETWEEN_LOOKS as u32 + 100;
+        let space = plain_space();
+        let shape = Shape::new(1, 64).unwrap();
+        let mut seed = 1_u32;
+        let mut random = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let mut unit = || {
+            let values: Vec<f32> = (0..DIMS).map(|_| random()).collect();
+            let length = values.iter().map(|v| v * v).sum::<f32>().sqrt();
+            values.into_iter().map(|v| v / length).collect::<Vec<f32>>()
+        };
+        let probe = unit();
+        let vectors: Vec<f32> = (0..MANY).flat_map(|_| unit()).collect();
+        let mut rows = vec![0; MANY as usize * shape.row_bytes()];
+        for (vector, row) in
+            vectors.chunks_exact(DIMS).zip(rows.chunks_exact_mut(shape.row_bytes()))
+        {
+            codes::encode(vector, 0.0, shape, row);
+        }
+        let scale = SketchScale::default();
+        let view =
+            CodesView { faces: MANY, shape, scale, space: &space, rows: &rows, sketches: &[] };
+        let mut coded = CodedProbe::default();
+        coded.set(&space, &Kernels::best(), &probe, shape);
+        let exact = Exact::new(&probe, Vectors::F32(&vectors));
+        let asked = Asked { coded: Coded::new(&coded, view), exact };
+        let mut scored = Scored::default();
+        let slots: Vec<u32> = (0..MANY).collect();
+        asked.coded.score(&slots, &mut scored);
+        let estimated = slots.iter().zip(&scored.similarities);
+        let mut candidates: Vec<Candidate> =
+            estimated.map(|(&slot, &similarity)| Candidate { similarity, slot }).collect();
+        candidates.sort_unstable_by(Candidate::by_similarity);
+        for (wanted, confidence) in [(0, 2.0), (1, 0.0), (10, 2.5), (500, 1.0), (9999, 3.0)] {
+            let (mut best, mut read) = (Beam::default(), 0);
+            best.reset(wanted);
+            for candidate in &candidates {
+                let may_be = candidate.similarity + confidence * asked.coded.error(candidate.slot);
+                if candidate.similarity >= best.floor() || may_be >= best.floor() {
+                    read += 1;
+                    let similarity = exact.similarity(candidate.slot);
+                    if similarity >= best.floor() {
+                        best.insert(Candidate { similarity, slot: candidate.slot });
+                    }
+                }
+            }
+            let (mut reranked, stop) = (Reranked::default(), Stop::default());
+            let took = rerank(&candidates, &asked, wanted, -1.0, confidence, &stop, &mut reranked);
+            assert_eq!(took.unwrap(), read, "{wanted}");
+            let found = &reranked.found[..wanted.min(MANY as usize)];
+            assert_eq!(found, best.candidates(), "{wanted}");
+        }
+    }
+
     #[test]
     fn a_damaged_code_rules_nobody_out() {
-        let matrix = (0..DIMS * DIMS).map(|at| f16::from_f32((at % (DIMS + 1) == 0).into()));
-        let space = Space::from_parts(DIMS, DIMS, vec![0.0; DIMS], matrix.collect()).unwrap();
+        let space = plain_space();
         let shape = Shape::new(1, 64).unwrap();
         // Alike in all but one dimension; the damaged one is the probe itself.
         let vector = |face: usize| -> Vec<f32> {

@@ -35,12 +35,14 @@ const FINE: (f64, f64) = (0.9975, 0.75);
 const BEAMS: [usize; 9] = [16, 32, 64, 96, 128, 256, 512, 1024, 2048];
 /// Confidences of scans of all faces that keep few candidates, and many.
 const FEW_KEPT: [f32; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
-const MANY_KEPT: [f32; 11] = [-1.5, -1.0, -0.5, -0.25, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
+const MANY_KEPT: [f32; 13] =
+    [-1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0];
 /// The same of scans of a share.
 const FEW_SHARED: f32 = 0.5;
 const MANY_SHARED: [f32; 3] = [-0.5, 0.5, 1.5];
-/// Shares of the faces.
-const SHARES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5];
+/// Shares of the faces. With more of them a scan of all takes hardly longer, or less: its sketches
+/// come in order.
+const SHARES: [f64; 10] = [0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3];
 /// With fewer cells a share is a matter of a few of them, and the whole is scanned soon anyway.
 const LEAST_CELLS: u32 = 64;
 /// Beams of walks that are followed by a scan where they leave doubt.
@@ -69,12 +71,14 @@ pub(in super::super) struct Measuring<'a> {
     sample: &'a Sample,
     /// What was measured for each of the sample's goals.
     rungs: Vec<Vec<Rung>>,
+    /// Faces of the gallery.
+    faces: u64,
     cancel: &'a Cancel,
 }
 
 impl<'a> Measuring<'a> {
-    pub(in super::super) fn new(sample: &'a Sample, cancel: &'a Cancel) -> Self {
-        Self { sample, rungs: vec![Vec::new(); sample.goals.len()], cancel }
+    pub(in super::super) fn new(sample: &'a Sample, faces: u64, cancel: &'a Cancel) -> Self {
+        Self { sample, rungs: vec![Vec::new(); sample.goals.len()], faces, cancel }
     }
 
     /// Measures every kind of plan that the gallery has what it takes for.
@@ -107,19 +111,19 @@ impl<'a> Measuring<'a> {
             }
             progress.advance(1);
             let most = self.provable(which);
-            self.measure(gallery, which, most, unbeaten(tried.clone()))?;
-            self.measure(gallery, which, most, unbeaten(scans(&tried)))?;
+            self.measure(gallery, which, most, unbeaten(tried.clone(), self.faces))?;
+            self.measure(gallery, which, most, unbeaten(scans(&tried), self.faces))?;
             let enough =
                 |rungs: &[Rung]| scans(rungs).iter().any(|rung| proves_enough(rung.at_least, most));
             if !enough(&self.rungs[which]) {
                 for kind in crowd {
                     self.climb(gallery, which, &kind, &mut tried)?;
                 }
-                self.measure(gallery, which, most, unbeaten(scans(&tried)))?;
+                self.measure(gallery, which, most, unbeaten(scans(&tried), self.faces))?;
             }
             // In its trial a plan may find all and miss some in the end; the dearest scan stands by.
             if !enough(&self.rungs[which]) {
-                let cost = |a: &Rung, b: &Rung| a.microseconds().total_cmp(&b.microseconds());
+                let cost = |a: &Rung, b: &Rung| Rung::by_cost(a, b, self.faces);
                 let dearest = scans(&tried).into_iter().max_by(cost);
                 let dearest = dearest.map(|rung| rung.plan).into_iter().collect();
                 self.measure(gallery, which, most, dearest)?;
@@ -173,9 +177,10 @@ impl<'a> Measuring<'a> {
             // Among those that pass a filter only whole scans serve, so that those are for themselves.
             let serves = |rung: &&Rung| !plan.is_whole_scan() || rung.plan.is_whole_scan();
             let found_all = tried.iter().filter(serves).filter(|rung| rung.hit_rate >= 1.0);
-            let cheapest = found_all.map(Rung::microseconds).fold(f64::INFINITY, f64::min);
-            let dear = (PATIENCE * cheapest).min(exhaustive_microseconds(gallery.len()));
-            if rung.microseconds() > dear {
+            let costs = found_all.map(|rung| rung.microseconds(self.faces));
+            let cheapest = costs.fold(f64::INFINITY, f64::min);
+            let dear = (PATIENCE * cheapest).min(exhaustive_microseconds(self.faces));
+            if rung.microseconds(self.faces) > dear {
                 break;
             }
         }
@@ -259,7 +264,7 @@ impl<'a> Measuring<'a> {
         let count = |which: fn(&Case) -> bool| cases.iter().filter(|case| which(case)).count();
         let (mut ladders, mut ranges) = (Vec::new(), Vec::new());
         for (which, (goal, mut rungs)) in self.sample.goals.iter().zip(self.rungs).enumerate() {
-            rungs.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+            rungs.sort_by(|a, b| Rung::by_cost(a, b, self.faces));
             let (mut best, mut best_scan) = (-1.0, -1.0);
             rungs.retain(|rung| {
                 let mut better = rung.at_least > best;
@@ -376,8 +381,8 @@ fn kinds_of_range(gallery: &Gallery) -> Vec<Vec<Plan>> {
 
 /// Plans that no cheaper one found nearly as much as, the cheapest first. Of those that found all,
 /// which one finds a little less than all is not known yet; the first few are kept.
-fn unbeaten(mut tried: Vec<Rung>) -> Vec<Plan> {
-    tried.sort_by(|a, b| a.microseconds().total_cmp(&b.microseconds()));
+fn unbeaten(mut tried: Vec<Rung>, faces: u64) -> Vec<Plan> {
+    tried.sort_by(|a, b| Rung::by_cost(a, b, faces));
     let (mut least_missed, mut all) = (f64::INFINITY, 0);
     tried.retain(|rung| {
         let missed = 1.0 - rung.hit_rate;
@@ -423,7 +428,7 @@ mod tests {
             tried(7, 1.0, 70.0),
             tried(8, 1.0, 80.0),
         ];
-        let beams = unbeaten(tried).into_iter().map(|plan| match plan {
+        let beams = unbeaten(tried, 1000).into_iter().map(|plan| match plan {
             Plan::Walk { beam } => beam,
             _ => 0,
         });
@@ -440,7 +445,7 @@ mod tests {
             non_mated: Reads::default(),
         };
         let tried = [tried(1, 0.9960), tried(2, 0.9970), tried(3, 0.9977), tried(4, 0.9980)];
-        let left = |tried: Vec<Rung>| unbeaten(tried).len();
+        let left = |tried: Vec<Rung>| unbeaten(tried, 1000).len();
         assert_eq!(left(tried[..2].to_vec()), 2);
         // A quarter fewer missed than by the last, and not.
         assert_eq!((left(tried[1..3].to_vec()), left(tried[2..].to_vec())), (1, 1));
