@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::super::prefetch_after;
-use super::super::sketches::{AHEAD, BLOCK_FACES, Block, Sought, Tables};
+use super::super::sketches::{AHEAD, BLOCK_FACES, Block, Sought, TABLE_BYTES, Tables};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
 pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
@@ -20,21 +20,44 @@ pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [So
 fn scan_few<const N: usize>(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>; N]) {
     let floors = probes.each_ref().map(|probe| _mm512_set1_epi16(probe.floor.cast_signed()));
     let tables = probes.each_ref().map(|probe| probe.tables);
+    let fetches = blocks.len() > AHEAD;
     let mut first = first_slot;
-    for block in blocks {
-        if blocks.len() > AHEAD {
-            prefetch_after(block, AHEAD);
+    let (pairs, rest) = blocks.as_chunks::<2>();
+    for pair in pairs {
+        if fetches {
+            prefetch_after(&pair[0], AHEAD);
+            prefetch_after(&pair[1], AHEAD);
         }
-        let scores = score(block, tables);
-        for ((probe, [even, odd]), floors) in probes.iter_mut().zip(scores).zip(floors) {
-            let even = u64::from(_mm512_cmpge_epu16_mask(even, floors));
-            let odd = u64::from(_mm512_cmpge_epu16_mask(odd, floors));
-            let passing = _pdep_u64(even, EVEN) | _pdep_u64(odd, !EVEN);
-            append(passing, first, probe.slots);
-        }
-        first = first.wrapping_add(BLOCK_FACES as u32);
+        let [one, other] = score(pair.each_ref(), tables);
+        take(one, floors, first, probes);
+        take(other, floors, first.wrapping_add(BLOCK_FACES as u32), probes);
+        first = first.wrapping_add(2 * BLOCK_FACES as u32);
+    }
+    for block in rest {
+        let [scores] = score([block], tables);
+        take(scores, floors, first, probes);
     }
 }
+
+/// Appends the faces of a block whose scores reach the floors.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
+fn take<const N: usize>(
+    scores: [[__m512i; 2]; N],
+    floors: [__m512i; N],
+    first: u32,
+    probes: &mut [Sought<'_>; N],
+) {
+    for ((probe, [even, odd]), floors) in probes.iter_mut().zip(scores).zip(floors) {
+        let even = u64::from(_mm512_cmpge_epu16_mask(even, floors));
+        let odd = u64::from(_mm512_cmpge_epu16_mask(odd, floors));
+        let passing = _pdep_u64(even, EVEN) | _pdep_u64(odd, !EVEN);
+        append(passing, first, probe.slots);
+    }
+}
+
+/// Times that the entries of four groups are added up in 8 bits.
+const FOURS: usize = TABLE_BYTES / 64;
 
 /// The bits of the even faces.
 const EVEN: u64 = 0x5555_5555_5555_5555;
@@ -66,42 +89,64 @@ fn append(passing: __mmask64, first: u32, slots: &mut Vec<u32>) {
     unsafe { slots.set_len(at + count) };
 }
 
-/// The scores of the even and of the odd faces, each 16 bits, for each of some probes: they share
-/// what is done to the sketches alone.
+/// The scores of the even and of the odd faces, each 16 bits, of each block for each probe: blocks
+/// share the tables, probes what is done to the sketches alone.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn score<const N: usize>(block: &Block, tables: [&Tables; N]) -> [[__m512i; 2]; N] {
+fn score<const B: usize, const N: usize>(
+    blocks: [&Block; B],
+    tables: [&Tables; N],
+) -> [[[__m512i; 2]; N]; B] {
     // 16-bit sums of pairs of faces as they lie, and of their upper faces alone.
-    let mut sums = [[_mm512_setzero_si512(); 2]; N];
-    let bytes = block.as_chunks::<BLOCK_FACES>().0.as_chunks::<2>().0;
-    let tables = tables.map(|tables| tables.as_chunks::<16>().0.as_chunks::<4>().0);
-    for (at, bytes) in bytes.iter().enumerate() {
-        let bytes = bytes.each_ref().map(|bytes| {
-            // SAFETY: an array of 64 bytes.
-            unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-        });
-        let upper = bytes.map(|bytes| _mm512_srli_epi16::<4>(bytes));
-        for ([both, odd], tables) in sums.iter_mut().zip(tables) {
-            let tables = tables[at].each_ref().map(|table| {
-                // SAFETY: an array of 16 bytes.
-                _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
-            });
-            let four = _mm512_add_epi8(
-                _mm512_add_epi8(
-                    _mm512_permutexvar_epi8(bytes[0], tables[0]),
-                    _mm512_permutexvar_epi8(upper[0], tables[1]),
-                ),
-                _mm512_add_epi8(
-                    _mm512_permutexvar_epi8(bytes[1], tables[2]),
-                    _mm512_permutexvar_epi8(upper[1], tables[3]),
-                ),
-            );
-            *both = _mm512_add_epi16(*both, four);
-            *odd = _mm512_add_epi16(*odd, _mm512_srli_epi16::<8>(four));
+    let mut sums = [[[_mm512_setzero_si512(); 2]; N]; B];
+    for at in 0..FOURS {
+        let mut bytes = [[_mm512_setzero_si512(); 4]; B];
+        for (bytes, block) in bytes.iter_mut().zip(blocks) {
+            let [first, second] = &block.as_chunks::<BLOCK_FACES>().0.as_chunks::<2>().0[at];
+            let (first, second) = (load(first), load(second));
+            let upper = [_mm512_srli_epi16::<4>(first), _mm512_srli_epi16::<4>(second)];
+            *bytes = [first, upper[0], second, upper[1]];
+        }
+        for (probe, tables) in tables.iter().enumerate() {
+            let [a, b, c, d] = &tables.as_chunks::<16>().0.as_chunks::<4>().0[at];
+            let (a, b, c, d) = (spread(a), spread(b), spread(c), spread(d));
+            for (sums, bytes) in sums.iter_mut().zip(&bytes) {
+                let four = _mm512_add_epi8(
+                    _mm512_add_epi8(
+                        _mm512_permutexvar_epi8(bytes[0], a),
+                        _mm512_permutexvar_epi8(bytes[1], b),
+                    ),
+                    _mm512_add_epi8(
+                        _mm512_permutexvar_epi8(bytes[2], c),
+                        _mm512_permutexvar_epi8(bytes[3], d),
+                    ),
+                );
+                let [both, odd] = &mut sums[probe];
+                *both = _mm512_add_epi16(*both, four);
+                *odd = _mm512_add_epi16(*odd, _mm512_srli_epi16::<8>(four));
+            }
         }
     }
     // What the odd faces added to the sums as they lie, taken off again.
-    sums.map(|[both, odd]| [_mm512_sub_epi16(both, _mm512_slli_epi16::<8>(odd)), odd])
+    for [both, odd] in sums.as_flattened_mut() {
+        *both = _mm512_sub_epi16(*both, _mm512_slli_epi16::<8>(*odd));
+    }
+    sums
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: an array of 64 bytes.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// Four copies of a table.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn spread(table: &[u8; 16]) -> __m512i {
+    // SAFETY: an array of 16 bytes.
+    _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
 }
 
 /// The bytes 0 to 63.
