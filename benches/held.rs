@@ -1,13 +1,14 @@
 //! Searches with memory held to what codes and graph take and 256 MiB, beside free memory.
 //!
-//! A gallery of `FACES` x 512, of each of `KINDS`, is searched at the hit rate `RATE` in percent, one
-//! probe at a time, `ROUNDS` times with all of it in the page cache and as often inside a memory
-//! cgroup of its own, alternately, each time by a process of its own. Codes and graph are in its
-//! memory, vectors are mapped; before a held round the system forgets what it has of their file. One
-//! probe in eight warms up. Beside the speeds: what a page costs from this disk.
+//! A gallery of `FACES` x 512, of each of `KINDS` and with codes of each of `CODE_BYTES`, is searched
+//! at the hit rate `RATE` in percent, one probe at a time, `ROUNDS` times with all of it in the page
+//! cache and as often inside a memory cgroup of its own, alternately, each time by a process of its
+//! own. Codes and graph are in its memory, vectors are mapped; before a held round the system forgets
+//! what it has of their file. One probe in eight warms up. Beside the speeds: what a page costs from
+//! this disk.
 //!
-//! `cargo bench --bench held`, as root on Linux. SEED, PROBES, FACES, KINDS, RATE and ROUNDS change
-//! what is run; the gallery is kept, so that a second run begins at once.
+//! `cargo bench --bench held`, as root on Linux. SEED, PROBES, FACES, KINDS, CODE_BYTES, RATE and
+//! ROUNDS change what is run; galleries are kept, so that a second run begins at once.
 
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -22,7 +23,7 @@ use lookalike::{Gallery, Query};
 use rustix::fs::{Advice, fadvise};
 
 mod common;
-use common::{Data, median, print_machine, setting};
+use common::{Data, listed, median, print_machine, setting};
 
 const K: usize = 10;
 /// One probe in so many goes ahead.
@@ -43,13 +44,14 @@ fn main() {
     let probes = setting("PROBES", if quick { 20 } else { 1000 }) as u64;
     let rounds = setting("ROUNDS", if quick { 1 } else { 5 });
     let seed = setting("SEED", 3) as u64;
-    let kinds = std::env::var("KINDS").unwrap_or_else(|_| "clustered,isolated".to_owned());
     print_machine();
     println!("hit rate {}, k {K}, one thread, medians of {rounds} rounds, half mated", rate());
-    for kind in kinds.split(',') {
+    for kind in listed::<String>("KINDS", "clustered,isolated") {
         let data = Data::new(Profile::ArcFace512, faces, kind == "isolated", probes, seed);
-        println!("\n{}", data.name);
-        compare(&data.gallery(), &data.folder.join("probes.npy"), rounds);
+        for bytes in listed::<usize>("CODE_BYTES", "64") {
+            println!("\n{}, codes of {bytes} bytes", data.name);
+            compare(&data.gallery_with_codes(bytes), &data.folder.join("probes.npy"), rounds);
+        }
     }
 }
 

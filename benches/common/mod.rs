@@ -96,14 +96,26 @@ impl Data {
 
     /// The gallery of it, built once as a user would build it, and kept.
     pub(crate) fn gallery(&self) -> PathBuf {
-        let place = self.folder.join("gallery");
+        self.built("gallery", |build| build)
+    }
+
+    /// The same with codes of so many bytes.
+    pub(crate) fn gallery_with_codes(&self, bytes: usize) -> PathBuf {
+        match bytes {
+            64 => self.gallery(),
+            _ => self.built(&format!("gallery-{bytes}"), |build| build.code_bytes(bytes)),
+        }
+    }
+
+    fn built(&self, name: &str, set: impl FnOnce(Build) -> Build) -> PathBuf {
+        let place = self.folder.join(name);
         if !place.exists() {
             let begun = Instant::now();
-            Build::new(&place, self.folder.join("embeddings.npy"))
-                .manifest(self.folder.join("manifest.csv"))
+            let build = Build::new(&place, self.folder.join("embeddings.npy"));
+            set(build.manifest(self.folder.join("manifest.csv")))
                 .run(&Silent, &Cancel::new())
                 .expect("a gallery");
-            println!("{}: built in {:.0} s", self.name, begun.elapsed().as_secs_f64());
+            println!("{}, {name}: built in {:.0} s", self.name, begun.elapsed().as_secs_f64());
         }
         place
     }

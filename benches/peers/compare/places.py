@@ -23,7 +23,8 @@ def commit() -> str:
 def sources() -> str:
     """A fingerprint of what decides how lookalike builds and searches."""
     files = sorted((PROJECT / "src").rglob("*.rs"))
-    files += [PROJECT / name for name in ("Cargo.toml", "Cargo.lock", "benches/peer.rs")]
+    others = ("Cargo.toml", "Cargo.lock", "benches/peer.rs", "benches/common/mod.rs")
+    files += [PROJECT / name for name in others]
     return _fingerprint(b"\0".join(file.read_bytes() for file in files))
 
 
