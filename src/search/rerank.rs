@@ -68,6 +68,7 @@ pub(super) fn rerank(
             let floor = best.floor().max(at_least);
             // A vector that is not needed would be waited for all the same.
             while coming.len() <= Exact::AHEAD
+                && next < to.saturating_add(FIRST_LOOK)
                 && let Some(later) = candidates.get(next)
             {
                 if !ruled_out(later, floor) {
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn whatever_is_fetched_the_best_are_those_of_reading_one_by_one() {
-        // Two looks and more, in which the best come last by their estimates.
+        // Two looks and more, and then some.
         const MANY: u32 = 2 * BETWEEN_LOOKS as u32 + 100;
         let space = plain_space();
         let shape = Shape::new(1, 64).unwrap();

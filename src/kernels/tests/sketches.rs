@@ -71,6 +71,15 @@ fn extreme_tables_and_floors() {
 }
 
 #[test]
+fn more_blocks_than_are_fetched_ahead() {
+    let tables = bytes::<TABLE_BYTES>(5).map(|entry| entry % 64);
+    let blocks = bytes::<{ 67 * BLOCK_BYTES }>(4);
+    for floor in [900, 1000, 1100] {
+        check(&blocks, &tables, floor, 640);
+    }
+}
+
+#[test]
 fn lists_of_unlike_capacity() {
     let tables = bytes::<TABLE_BYTES>(1).map(|entry| entry % 64);
     let blocks = bytes::<{ 4 * BLOCK_BYTES }>(2);
