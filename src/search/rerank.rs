@@ -53,7 +53,7 @@ pub(super) fn rerank(
         candidate.similarity < floor
             && candidate.similarity + confidence * coded.error(candidate.slot) < floor
     };
-    let (mut read, mut next) = (0, 0);
+    let (begun, mut read, mut next) = (Instant::now(), 0, 0);
     let (mut from, mut to) = (0, wanted.clamp(FIRST_LOOK, BETWEEN_LOOKS).min(candidates.len()));
     while from < to {
         stop.check()?;
@@ -63,7 +63,6 @@ pub(super) fn rerank(
                 exact.read_ahead(candidate.slot..candidate.slot.saturating_add(1));
             }
         }
-        let (begun, read_before) = (Instant::now(), read);
         loop {
             let floor = best.floor().max(at_least);
             // A vector that is not needed would be waited for all the same.
@@ -91,8 +90,8 @@ pub(super) fn rerank(
                 found.push(exact);
             }
         }
-        let looked_at = (to - from) as u64;
-        *from_disk = exact.is_from_disk(read - read_before, looked_at, begun.elapsed());
+        // By all looks so far: what a single one took, of few vectors, says little.
+        *from_disk = exact.is_from_disk(read, to as u64, begun.elapsed());
         (from, to) = (to, to.saturating_add(BETWEEN_LOOKS).min(candidates.len()));
     }
     found.sort_unstable_by(Candidate::by_similarity);
