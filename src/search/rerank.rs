@@ -23,7 +23,7 @@ pub(crate) struct Reranked {
     best: Beam,
     /// All that was as good as the last of the best when it was read: ties are for ids to decide.
     pub(super) found: Vec<Candidate>,
-    /// Places of the candidates whose vectors are on their way.
+    /// Which of the candidates have their vectors on the way, by rank.
     coming: VecDeque<usize>,
     /// Whether the last vectors came from disk; then the next probably do.
     from_disk: bool,
