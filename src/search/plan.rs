@@ -29,6 +29,9 @@ const SCAN_HOLDS: f64 = 0.999;
 /// Standard deviations of error that are allowed for at least where a vector or a threshold decides:
 /// 19 faces of 20 lie within.
 const LEAST_SURE: f32 = 2.0;
+/// The same where the nearest are cut off at a threshold: their plans were measured without one, and
+/// a mate barely above it must not be lost to it.
+const CUT_SURE: f32 = 3.0;
 /// Candidates a scan keeps for each face wanted, where nothing was measured.
 const SCAN_KEEP: usize = 10;
 
@@ -179,7 +182,8 @@ impl Searcher<'_, '_> {
             usize::MAX => usize::MAX,
             _ => self.keep(keep),
         };
-        let sure = confidence.max(LEAST_SURE);
+        let is_cut = self.request.query.at_least.is_some() && self.wanted != usize::MAX;
+        let sure = confidence.max(if is_cut { CUT_SURE } else { LEAST_SURE });
         Sieve { keep, at_least, confidence, sure }
     }
 

@@ -9,7 +9,7 @@ use super::query::{Plan, Request};
 use super::range::{Range, grow};
 use super::rerank::{Reranked, rerank};
 use super::scan::{Sieve, Sift, Sifted, scan};
-use super::scratch::{Candidate, Scratch};
+use super::scratch::{Beam, Candidate, Scratch};
 use super::selection::Selection;
 use super::share::Promising;
 use super::similarity::Exact;
@@ -136,7 +136,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
                                 None => {
                                     let Scratch { sift, steps, .. } = &mut *scratch;
                                     let keep = self.sieve(plan).keep;
-                                    sift.reset_after(steps.beam.candidates(), keep);
+                                    sift.reset_after(self.kept(steps).candidates(), keep);
                                     counters.plan = plan;
                                     self.scan_alone(plan, &exact, scratch, &mut counters)?
                                 }
@@ -197,12 +197,17 @@ impl<'g, 'q> Searcher<'g, 'q> {
             steps.reached.extend_from_slice(steps.beam.candidates());
             return self.decide_range(graph, range, &asked, steps, reranked, counters);
         }
-        let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
-        let candidates = beam.candidates();
+        let candidates = self.kept(steps).candidates();
         let all = enough.is_none() && candidates.len() < keep;
-        let confidence = if enough.is_some() { MARGIN_CONFIDENCE } else { WALK_CONFIDENCE };
+        let is_measured = enough.is_some() && self.request.query.at_least.is_none();
+        let confidence = if is_measured { MARGIN_CONFIDENCE } else { WALK_CONFIDENCE };
         let answer = self.decide(candidates, all, &asked, confidence, reranked, counters)?;
         Ok(answer.filter(|found| selection.is_none() || !self.is_short(found.len())))
+    }
+
+    /// What a walk found, of those that pass the filters.
+    fn kept<'s>(&self, steps: &'s mut Steps) -> &'s mut Beam {
+        if self.selection.is_some() { &mut steps.passing } else { &mut steps.beam }
     }
 
     /// When a walk as wide as this may end before its beam does. Never where every face above a
@@ -300,8 +305,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
         let ask =
             Walk { from: candidates, hops: HOPS_AFTER_SCAN, selection, ..Walk::of(sieve.keep) };
         self.take_walk(graph, ask, &asked.coded, steps, counters)?;
-        let beam = if selection.is_some() { &mut steps.passing } else { &mut steps.beam };
-        self.decide(beam.candidates(), all, asked, confidence, reranked, counters)
+        self.decide(self.kept(steps).candidates(), all, asked, confidence, reranked, counters)
     }
 
     /// Turns what was reached, and what its links lead to, into all the matches there are.
@@ -361,7 +365,9 @@ impl<'g, 'q> Searcher<'g, 'q> {
         counters: &mut Counters,
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
-        let wanted = self.first_keep();
+        // As many as where the plan was measured: the best of fewer would rule out more.
+        let itself = usize::from(self.request.without.is_some());
+        let wanted = self.wanted.max(self.measured).saturating_add(itself);
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         // Where every face is a candidate, no estimate need decide.
         let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };

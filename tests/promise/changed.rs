@@ -79,6 +79,12 @@ fn a_walk_is_carried_out_as_it_was_measured() {
     assert_eq!(five, ten);
     assert_eq!(eleven, hundred);
     assert!(ten < hundred, "{ten} {hundred}");
+    let vectors = |k| {
+        let answers =
+            isolated().probes.iter().map(|probe| gallery.search(probe, &Query::new().top(k)));
+        answers.map(|answer| answer.unwrap().counters.vectors_read).sum::<u64>()
+    };
+    assert_eq!(vectors(2), vectors(10));
 }
 
 /// A copy of the gallery that says something else of how similarities spread, or nothing.

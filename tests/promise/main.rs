@@ -309,6 +309,54 @@ fn a_threshold_leaves_out_no_subject_that_reaches_it() {
 }
 
 #[test]
+fn a_threshold_that_a_mate_barely_reaches_leaves_it_in() {
+    let Measured { gallery, probes, .. } = isolated();
+    for plan in [Plan::Scan { share: 1.0, keep: 104, confidence: -1.0 }, Plan::Walk { beam: 64 }] {
+        let query = Query::new().top(10).plan(plan);
+        let (mut kept, mut all) = (0, 0);
+        for probe in probes {
+            let found = gallery.search(probe, &query).unwrap();
+            for face in found.iter().take(5) {
+                let barely = query.clone().at_least(face.similarity);
+                kept += usize::from(ids(gallery, probe, &barely).contains(&face.face_id.0));
+                all += 1;
+            }
+        }
+        // Three standard deviations of error leave out one in seven hundred.
+        assert!(all == 2000 && kept >= 1990, "{plan:?}: {kept} of {all}");
+    }
+}
+
+#[test]
+fn a_scan_after_a_filtered_walk_goes_on_with_those_that_pass() {
+    let Measured { gallery, probes, .. } = isolated();
+    // About half of the faces pass, and a few of them.
+    for (filter, beam) in [
+        ("captured_on >= '2020-01-01'", 32),
+        ("captured_on between 2020-01-01 and 2020-01-12", 6000),
+    ] {
+        let filter: lookalike::Filter = filter.parse().unwrap();
+        let query = Query::new().top(10).filter(filter);
+        let all = query.clone().top(FACES as usize).exhaustive();
+        let passing: HashSet<u64> = ids(gallery, &probes[0], &all).into_iter().collect();
+        assert!(passing.len() > 1 && passing.len() < FACES as usize, "{}", passing.len());
+        let plan = Plan::WalkThenScan { beam, accept: 2.0, keep: 104, confidence: 1.0 };
+        let (mut found, mut wanted) = (0, 0);
+        for probe in &probes[..50] {
+            for query in [query.clone(), query.clone().at_least(0.1)] {
+                let exact = ids(gallery, probe, &query.clone().exhaustive());
+                let answer = gallery.search(probe, &query.plan(plan)).unwrap();
+                assert!(matches!(answer.counters.plan, Plan::WalkThenScan { .. }));
+                assert!(answer.iter().all(|face| passing.contains(&face.face_id.0)));
+                found += answer.iter().filter(|face| exact.contains(&face.face_id.0)).count();
+                wanted += exact.len();
+            }
+        }
+        assert!(wanted > 50 && found as f64 >= 0.98 * wanted as f64, "{found} of {wanted}");
+    }
+}
+
+#[test]
 fn a_filtered_walk_returns_as_many_as_were_asked_for() {
     let Measured { gallery, probes, .. } = isolated();
     // Nearly all pass: where few do, scoring those is cheaper than a walk.
