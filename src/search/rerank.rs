@@ -45,7 +45,8 @@ pub(super) fn rerank(
 ) -> Result<u64, SearchError> {
     let Asked { coded, exact } = asked;
     let Reranked { best, found, coming, from_disk } = reranked;
-    best.reset(wanted);
+    // Where all are wanted nobody is kept out by others.
+    best.reset(if wanted == usize::MAX { 0 } else { wanted });
     found.clear();
     coming.clear();
     // Said so that a damaged code, whose estimate is no number, rules nobody out.

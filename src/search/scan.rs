@@ -68,6 +68,11 @@ pub(super) struct Sifted {
 }
 
 impl Sift {
+    /// Candidates that the longer of its lists has room for.
+    pub(super) fn room(&self) -> usize {
+        self.kept.capacity().max(self.earlier.capacity())
+    }
+
     /// Empties it for a scan that need not keep what is estimated below `floor`.
     pub(super) fn reset(&mut self, floor: f32) {
         self.fetched.clear();

@@ -1,7 +1,8 @@
 //! What a search writes while it runs, kept from one search to the next.
 //!
-//! After the first few searches nothing here allocates. Sizes follow the width of the beam, never
-//! the number of faces: a byte a face would be a gigabyte a search at a billion.
+//! After the first few searches nothing here allocates. Sizes follow the width of the beam or, where
+//! every face above a threshold is asked for, the number of those; never the number of faces: a byte
+//! a face would be a gigabyte a search at a billion. What grew very large is not kept.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -270,6 +271,17 @@ pub(crate) struct Scratch {
     pub(super) reranked: Reranked,
 }
 
+/// Candidates that a scratch at rest has room for at most: 8 MiB of them.
+const MOST_KEPT: usize = 1 << 20;
+
+impl Scratch {
+    /// Candidates that the longest of its lists has room for.
+    fn room(&self) -> usize {
+        let Self { steps, sift, reranked, .. } = self;
+        sift.room().max(steps.reached.capacity()).max(reranked.found.capacity())
+    }
+}
+
 /// Scratches at rest; a search takes one and puts it back.
 #[derive(Debug, Default)]
 pub(crate) struct ScratchPool(Mutex<Vec<Scratch>>);
@@ -279,7 +291,9 @@ impl ScratchPool {
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let mut scratch = self.lock().pop().unwrap_or_default();
         let result = work(&mut scratch);
-        self.lock().push(scratch);
+        if scratch.room() <= MOST_KEPT {
+            self.lock().push(scratch);
+        }
         result
     }
 

@@ -123,7 +123,9 @@ pub(crate) fn walk(
     passing.reset(ask.selection.map_or(0, |(_, keep)| keep));
     nearest.reset(ask.enough.map_or(0, |enough| enough.wanted));
     // A beam of w looks behind about w faces, and half of what they link to is new.
-    visited.reset(ask.width.saturating_mul(graph.degree / 2).min(scores.faces() as usize));
+    let hops = usize::try_from(ask.hops).map_or(ask.width, |hops| hops.min(ask.width));
+    let expected = hops.saturating_mul(graph.degree / 2).saturating_add(ask.from.len());
+    visited.reset(expected.min(scores.faces() as usize));
     if scores.faces() == 0 {
         return Ok(());
     }
