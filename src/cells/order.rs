@@ -24,7 +24,7 @@ pub fn order(assignments: &[u32], cells: usize) -> (Vec<u32>, Vec<u32>) {
     }
     let mut next = starts.clone();
     let mut rows = vec![0_u32; assignments.len()];
-    for (row, &cell) in (0..).zip(assignments) {
+    for (&cell, row) in assignments.iter().zip(0..) {
         let slot = &mut next[(cell as usize).min(last)];
         rows[*slot as usize] = row;
         *slot += 1;

@@ -15,13 +15,18 @@ const PART: usize = 8;
 /// Faces between looks at the cancel flag.
 const BETWEEN_LOOKS: u32 = 65_536;
 
-/// Links into each face on layer 0.
-pub(super) fn in_degrees(graph: &Graph) -> Vec<u32> {
+/// Links into each face on layer 0; `None` once cancelled.
+pub(super) fn in_degrees(graph: &Graph, cancel: &Cancel) -> Option<Vec<u32>> {
     let mut links = vec![0; graph.faces()];
-    for &to in graph.layer0.iter().filter(|&&to| to != NONE) {
-        links[to as usize] += 1;
+    for lists in graph.layer0.chunks(graph.degree.max(1) * BETWEEN_LOOKS as usize) {
+        if cancel.is_cancelled() {
+            return None;
+        }
+        for &to in lists.iter().filter(|&&to| to != NONE) {
+            links[to as usize] += 1;
+        }
     }
-    links
+    Some(links)
 }
 
 /// The least links into a face.
@@ -32,7 +37,7 @@ pub(super) fn least(graph: &Graph) -> u32 {
 /// Gives faces on layer 0 that too few link to, but those in `left_out`, more links; `None` once
 /// cancelled.
 pub(crate) fn lift(graph: &mut Graph, left_out: &HashSet<u32>, cancel: &Cancel) -> Option<()> {
-    let (least, mut links) = (least(graph), in_degrees(graph));
+    let (least, mut links) = (least(graph), in_degrees(graph, cancel)?);
     for slot in 0..graph.faces() as u32 {
         if slot.is_multiple_of(BETWEEN_LOOKS) && cancel.is_cancelled() {
             return None;

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use crate::gallery::format::NONE;
+use crate::gallery::graph::GraphView;
 use crate::gallery::segment::Vectors;
 use crate::search::walk::{Steps, Trace, Walk, walk};
 use crate::search::{Exact, Stop};
@@ -16,6 +17,8 @@ use super::{Graph, floor};
 
 /// Hosts looked for to link a face in from.
 const HOSTS: usize = 64;
+/// Faces reached between looks at the cancel flag, about.
+const BETWEEN_LOOKS: usize = 1024;
 
 /// How many faces were out of reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +43,8 @@ pub(crate) fn link_in(
     if faces == 0 {
         return Some(Reached::default());
     }
-    let mut tree = Tree::new(graph);
-    tree.spread(graph, graph.entry, NONE);
+    let mut tree = Tree::new(graph, floor::in_degrees(graph, cancel)?);
+    tree.spread(graph, graph.entry, NONE, cancel)?;
     let before = faces - tree.reached;
     progress.begin("reach", Some(before as u64));
     let mut steps = Steps::default();
@@ -54,12 +57,12 @@ pub(crate) fn link_in(
         }
         let reached = tree.reached;
         let host = host(graph, &mut tree, vectors, dims, slot, &mut steps)?;
-        tree.spread(graph, slot, host);
+        tree.spread(graph, slot, host, cancel)?;
         progress.advance((tree.reached - reached) as u64);
     }
     progress.end();
-    let mut again = Tree::new(graph);
-    again.spread(graph, graph.entry, NONE);
+    let mut again = Tree::new(graph, Vec::new());
+    again.spread(graph, graph.entry, NONE, cancel)?;
     Some(Reached { before: before as u64, after: (faces - again.reached) as u64 })
 }
 
@@ -75,23 +78,26 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(graph: &Graph) -> Self {
+    fn new(graph: &Graph, links: Vec<u32>) -> Self {
         let parents = vec![NONE; graph.faces()];
-        let (links, least) = (floor::in_degrees(graph), floor::least(graph));
-        Self { parents, reached: 0, queue: Vec::new(), links, least }
+        Self { parents, reached: 0, queue: Vec::new(), links, least: floor::least(graph) }
     }
 
     fn reaches(&self, slot: u32) -> bool {
         self.parents[slot as usize] != NONE
     }
 
-    /// Reaches `slot` from `parent` (from nowhere, for [`NONE`]) and all that it leads to.
-    fn spread(&mut self, graph: &Graph, slot: u32, parent: u32) {
+    /// Reaches `slot` from `parent` (from nowhere, for [`NONE`]) and all that it leads to; `None` once
+    /// cancelled.
+    fn spread(&mut self, graph: &Graph, slot: u32, parent: u32, cancel: &Cancel) -> Option<()> {
         self.parents[slot as usize] = if parent == NONE { slot } else { parent };
         self.reached += 1;
         self.queue.push(slot);
         let view = graph.view();
         while let Some(from) = self.queue.pop() {
+            if self.reached.is_multiple_of(BETWEEN_LOOKS) && cancel.is_cancelled() {
+                return None;
+            }
             for &to in view.neighbours(from) {
                 if !self.reaches(to) {
                     self.parents[to as usize] = from;
@@ -100,6 +106,7 @@ impl Tree {
                 }
             }
         }
+        Some(())
     }
 }
 
@@ -119,8 +126,9 @@ fn host(
     let probe = vectors.vector(slot, dims);
     let ask = Walk::of(HOSTS);
     let mut trace = Trace::default();
-    // The walk cannot be stopped, so it cannot fail; and it sees only what can be reached.
-    let (view, stop) = (graph.view(), Stop::default());
+    // The walk cannot be stopped, so it cannot fail; and without upper layers, which may lead to
+    // faces out of reach, it sees only what can be reached.
+    let (view, stop) = (GraphView { upper: &[], ..graph.view() }, Stop::default());
     walk(&view, &Exact::new(&probe, vectors), ask, &stop, steps, &mut trace).ok()?;
     let near: Vec<u32> = steps.beam.candidates().iter().map(|found| found.slot).collect();
     let anywhere = 0..graph.faces() as u32;
