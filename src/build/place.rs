@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -275,13 +275,15 @@ fn is_ours(folder: &Path) -> bool {
 }
 
 /// Everything that decides what a build gives: settings, and the inputs by path, length and time
-/// of change. Standard input has no such marks, so a build from it never goes on.
+/// of change. Standard input has no such marks, nor has an index that is handed over, so a build from
+/// either never goes on.
 fn recipe(build: &Build, way: &str) -> String {
+    let unique = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let way = if way == "build" { way.to_owned() } else { format!("{way} {:?}", unique()) };
     let mark = |path: &Option<&Path>| {
         let Some(path) = path else { return "none".to_owned() };
         let Ok(metadata) = fs::metadata(path) else {
-            let unique = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
-            return format!("{} {:?}", path.display(), unique.unwrap_or_default());
+            return format!("{} {:?}", path.display(), unique());
         };
         let changed = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         format!("{} {} {:?}", path.display(), metadata.len(), changed)
