@@ -191,13 +191,22 @@ impl Sample {
             progress.advance(probes.len() as u64);
         }
         progress.end();
-        self.set_ranges(gallery)
+        self.set_ranges(gallery, cancel)
     }
 
     /// Adds the thresholds from which every face is asked for: quantiles of what mates look like.
-    fn set_ranges(&mut self, gallery: &Gallery) -> Result<(), BuildError> {
+    fn set_ranges(&mut self, gallery: &Gallery, cancel: &Cancel) -> Result<(), BuildError> {
+        // Looked up once a subject: one name may stand for a large part of the gallery.
+        let subjects: HashSet<&str> = self.cases.iter().filter_map(Case::subject).collect();
+        let mut photos = HashMap::with_capacity(subjects.len());
+        for subject in subjects {
+            if cancel.is_cancelled() {
+                return Err(BuildError::Cancelled);
+            }
+            photos.insert(subject.to_owned(), some_photos(gallery, subject)?);
+        }
         let shown = self.shown.clone();
-        self.cases.par_iter_mut().try_for_each(|case| case.compare(gallery, shown.as_deref()))?;
+        self.cases.par_iter_mut().for_each(|case| case.compare(gallery, &photos, shown.as_deref()));
         // One mate a probe: some people have thousands of photos.
         let of_one = |case: &Case| case.mates.get(case.mates.len() / 2).map(|mate| mate.1);
         let mut alike: Vec<f32> = self.cases.iter().filter_map(of_one).collect();
@@ -244,22 +253,22 @@ impl Case {
         matches!(self.of, Of::Face(_))
     }
 
-    /// Notes how alike the mates are.
-    fn compare(&mut self, gallery: &Gallery, shown: Option<&Selection>) -> Result<(), BuildError> {
-        let segment = &gallery.0.segment;
-        let exact = Exact::new(self.probe.values(), segment.vectors());
-        let mates: Vec<u32> = match &self.of {
-            Of::Subject(subject) => {
-                let places = gallery.places_of_subject(subject)?;
-                let slots = places.iter().map(|&place| segment.slot(place));
-                let step = (places.len() / MATES).max(1);
-                slots.step_by(step).filter(|&slot| shown.is_none_or(|s| s.contains(slot))).collect()
-            }
-            Of::Face(face) => vec![*face],
-            Of::Nobody => Vec::new(),
+    /// Notes how alike the mates are; `photos` has some slots of each subject.
+    fn compare(
+        &mut self,
+        gallery: &Gallery,
+        photos: &HashMap<String, Vec<u32>>,
+        shown: Option<&Selection>,
+    ) {
+        let exact = Exact::new(self.probe.values(), gallery.0.segment.vectors());
+        let mates = match &self.of {
+            Of::Subject(subject) => photos.get(subject).map_or(&[][..], Vec::as_slice),
+            Of::Face(face) => std::slice::from_ref(face),
+            Of::Nobody => &[],
         };
-        self.mates = mates.into_iter().map(|slot| (slot, exact.similarity(slot))).collect();
-        Ok(())
+        // A copy is of a face that is in the graph, so that it is shown.
+        let mates = mates.iter().filter(|&&slot| shown.is_none_or(|s| s.contains(slot)));
+        self.mates = mates.map(|&slot| (slot, exact.similarity(slot))).collect();
     }
 
     /// Notes the mates among the exact answers.
@@ -283,6 +292,13 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// Slots of a subject's photos, of many every so many.
+fn some_photos(gallery: &Gallery, subject: &str) -> Result<Vec<u32>, BuildError> {
+    let places = gallery.places_of_subject(subject)?;
+    let step = (places.len() / MATES).max(1);
+    Ok(places.into_iter().step_by(step).map(|place| gallery.0.segment.slot(place)).collect())
 }
 
 /// The value below which a share of sorted values lies.
