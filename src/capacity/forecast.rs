@@ -35,15 +35,16 @@ pub struct Forecast {
     pub bytes: f64,
     /// Cache lines of 64 bytes a probe reads.
     pub lines: f64,
-    /// Vectors of a probe that come from disk.
+    /// Vectors of a probe that come from disk, and after a scan lists of links.
     pub cold: f64,
     /// Milliseconds of one probe at a time.
     pub milliseconds: f64,
-    /// Probes a second, each on a core of its own.
+    /// Probes a second, each on a core of its own, which waits for the disk with it.
     pub probes: f64,
     /// The same in batches of 64, which a scan of all faces reads its sketches once for.
     pub batched_probes: f64,
-    /// Bytes of memory that codes take, and the graph where it is walked.
+    /// Bytes of memory that codes take, and the graph where it is walked; the few links that a scan
+    /// follows may stay on disk.
     pub resident: f64,
     /// Bytes on disk, without thumbnails.
     pub disk: f64,
@@ -71,23 +72,33 @@ impl Forecast {
         // The time of the largest gallery, carried over by what is read.
         let wider = asked.dims as f64 / largest.dims as f64;
         let cost = |reads: &Reads, faces: u64| match asked.way {
+            Way::Walk => reads.microseconds_of_walk(),
             Way::Share => reads.microseconds_of_share(faces),
-            _ => reads.microseconds(),
+            Way::Scan => reads.microseconds_of_scan(),
         };
         let then = cost(&Reads { vectors: reads.vectors * wider, ..reads }, asked.faces);
         let growth = then / mean(last, |reads| cost(reads, *most as u64));
         let (alone, batched) = (last.microseconds * growth, last.batched_microseconds * growth);
         let vector = asked.dims as f64 * size_of::<f32>() as f64;
         let (bytes, lines) = traffic(&reads, largest, vector);
-        let graph = if asked.way == Way::Walk { largest.graph } else { 0.0 };
-        let resident = faces * (largest.codes + graph);
+        let graph = if reads.hops > 0.0 { largest.graph } else { 0.0 };
+        // A scan follows a few links in the end; like vectors, they may stay on disk.
+        let (hot, of_disk) = match asked.way {
+            Way::Walk => (graph, 0.0),
+            _ => (0.0, graph),
+        };
+        let resident = faces * (largest.codes + hot);
         let left = (server.free() as f64 - resident).max(0.0);
-        let cold = reads.vectors * (1.0 - (left / (faces * vector)).min(1.0));
-        let waiting = (cold / Server::TOGETHER).ceil() * server.latency;
+        let missing = 1.0 - (left / (faces * (vector + of_disk))).min(1.0);
+        let links = if of_disk > 0.0 { reads.hops } else { 0.0 };
+        let cold = (reads.vectors + links) * missing;
+        // Links are known one after the other.
+        let turns = links * missing + (reads.vectors * missing / Server::TOGETHER).ceil();
+        let waiting = turns * server.latency;
         let probes = |microseconds: f64, sharing: f64| {
             let streamed = reads.sketches * SKETCH;
             let read = lines * LINE - streamed + streamed / sharing;
-            (server.cores as f64 * 1e6 / microseconds)
+            (server.cores as f64 * 1e6 / (microseconds + waiting * 1e6))
                 .min(server.bandwidth / read)
                 .min(server.disk_reads / cold)
         };
