@@ -9,7 +9,7 @@
 //!    | build     enrol face after face                                   [feature `build`]
 //!    | space     mean, rotation and dimensions, learned from a sample    [feature `build`]
 //!    | cells     k-means order: neighbours in space lie side by side     [feature `build`]
-//!    | codes     a face in a cache line, a sketch in 16 bytes            [feature `build`]
+//!    | codes     a face in 72 bytes, a sketch in 16                      [feature `build`]
 //!    | graph     HNSW over codes and vectors, all reachable              [feature `build`]
 //!    v
 //! gallery        immutable mapped files and a small catalogue
@@ -21,7 +21,7 @@
 //! Beside them: [`kernels`] (all SIMD), [`calibration`] (thresholds that mean something),
 //! [`evaluate`] (what searches are worth), `pairs` and `cluster` (a whole gallery against itself:
 //! duplicates, and people out of unlabelled faces), `synth` (galleries of people who do not exist),
-//! and the words: a *face* is one face in one image; a *subject* is the person it belongs to; a *probe* is
+//! [`capacity`] (what a gallery of any size takes of a server), and the words: a *face* is one face in one image; a *subject* is the person it belongs to; a *probe* is
 //! the embedding searched for; a *mate* is a face of the probe's person; *similarity* is the cosine
 //! in \[-1, 1\], higher is more alike; a face *matches* at similarity >= threshold.
 //!

@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// Dimensions of an embedding
     #[arg(long, value_name = "D", value_parser = parse_dims)]
     dims: usize,
-    /// The face model that yours is most like, of those that were measured; arcface-512 unless
-    /// named
+    /// The face model that yours is most like; arcface-512 unless named, which is the only one that
+    /// was measured so far
     #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
     profile: Option<Profile>,
     /// Memory of the server

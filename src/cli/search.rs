@@ -58,7 +58,8 @@ pub(crate) struct Args {
     /// Name of the face model that made the probes; a gallery of another named model refuses them
     #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: Option<String>,
-    /// Faces (or subjects) to return at most for each probe
+    /// Faces (or subjects) to return at most for each probe; 10 unless given, or all at or above
+    /// --min-similarity
     #[arg(short, value_name = "N", value_parser = parse_positive)]
     k: Option<usize>,
     /// Only faces at or above this similarity, from -1 to 1

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! gallery.json      what it is and the checksum of every file (gallery.json.b3: its own)
+//! calibration.json  thresholds, where they were calibrated
 //! rejects.csv       what of the input was refused, warned of or flagged
 //! segments/0001/    faces.bin vectors.bin codes.bin graph.bin thumbnails.bin attributes.arrow
 //! ```
@@ -97,7 +98,8 @@ pub struct Face {
     pub norm: f32,
     /// BLAKE3 of the image file, where it could be read.
     pub image_hash: Option<[u8; 32]>,
-    /// The first face with the same photo under another subject or source, for people to decide.
+    /// The first face with the same photo (or, without an image, the same embedding), for people to
+    /// decide.
     pub same_photo_as: Option<FaceId>,
     /// The manifest's other columns, in the order of [`Gallery::attributes`].
     pub attributes: Vec<Value>,

@@ -80,8 +80,8 @@ impl Query {
     /// Walks the graph with a beam of this width: wider finds more and takes longer; at least 1. By
     /// codes of one bit a dimension it is twice as wide, to find about as much as by vectors. It ends
     /// early where all faces ahead are less similar than the last of those wanted by more than a
-    /// margin, which grows with the width; not so with a filter, where every face above a threshold
-    /// is asked for, or with a beam as wide as the gallery.
+    /// margin, which grows with the width, but never in three cases: with a filter, when every face
+    /// above a threshold is asked for, and with a beam as wide as the gallery.
     #[must_use]
     pub fn beam(mut self, width: usize) -> Self {
         self.beam = Some(width);
