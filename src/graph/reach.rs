@@ -17,7 +17,7 @@ use super::{Graph, floor};
 
 /// Hosts looked for to link a face in from.
 const HOSTS: usize = 64;
-/// Faces reached between looks at the cancel flag, about.
+/// Faces looked behind between looks at the cancel flag.
 const BETWEEN_LOOKS: usize = 1024;
 
 /// How many faces were out of reach.
@@ -94,8 +94,10 @@ impl Tree {
         self.reached += 1;
         self.queue.push(slot);
         let view = graph.view();
+        let mut behind = 0_usize;
         while let Some(from) = self.queue.pop() {
-            if self.reached.is_multiple_of(BETWEEN_LOOKS) && cancel.is_cancelled() {
+            behind += 1;
+            if behind.is_multiple_of(BETWEEN_LOOKS) && cancel.is_cancelled() {
                 return None;
             }
             for &to in view.neighbours(from) {
