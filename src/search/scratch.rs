@@ -2,7 +2,8 @@
 //!
 //! After the first few searches nothing here allocates. Sizes follow the width of the beam or, where
 //! every face above a threshold is asked for, the number of those; never the number of faces: a byte
-//! a face would be a gigabyte a search at a billion. What grew very large is not kept.
+//! a face would be a gigabyte a search at a billion. What a threshold or a wide beam made very large is
+//! not kept.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -75,6 +76,11 @@ impl PartialOrd for BestFirst {
 }
 
 impl Beam {
+    /// Candidates that the longest of its lists has room for.
+    pub(super) fn room(&self) -> usize {
+        self.entries.capacity().max(self.best.capacity()).max(self.ahead.capacity())
+    }
+
     /// Empties it for `width` candidates.
     pub(crate) fn reset(&mut self, width: usize) {
         self.entries.clear();
@@ -208,6 +214,11 @@ pub(crate) struct Visited {
 }
 
 impl Visited {
+    /// Slots that its table has places for.
+    pub(super) fn room(&self) -> usize {
+        self.table.len()
+    }
+
     /// Empties it for about `expected` slots.
     pub(crate) fn reset(&mut self, expected: usize) {
         self.bits = (expected.max(32) * 2).next_power_of_two().trailing_zeros();
@@ -271,14 +282,14 @@ pub(crate) struct Scratch {
     pub(super) reranked: Reranked,
 }
 
-/// Candidates that a scratch at rest has room for at most: 8 MiB of them.
+/// Candidates that any list of a scratch at rest has room for at most: 8 MiB of them.
 const MOST_KEPT: usize = 1 << 20;
 
 impl Scratch {
     /// Candidates that the longest of its lists has room for.
     fn room(&self) -> usize {
         let Self { steps, sift, reranked, .. } = self;
-        sift.room().max(steps.reached.capacity()).max(reranked.found.capacity())
+        [sift.room(), steps.room(), reranked.found.capacity()].into_iter().max().unwrap_or(0)
     }
 }
 

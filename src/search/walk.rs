@@ -108,6 +108,14 @@ pub(crate) struct Steps {
     pub(super) scored: Scored,
 }
 
+impl Steps {
+    /// Candidates that the longest of its lists has room for; two slots are as long as one.
+    pub(super) fn room(&self) -> usize {
+        let Self { beam, passing, reached, visited, .. } = self;
+        beam.room().max(passing.room()).max(reached.capacity()).max(visited.room() / 2)
+    }
+}
+
 /// Walks; afterwards `steps.beam` (or `steps.passing`, with a selection) holds what was found.
 pub(crate) fn walk(
     graph: &GraphView<'_>,
