@@ -21,8 +21,9 @@
 //! Beside them: [`kernels`] (all SIMD), [`calibration`] (thresholds that mean something),
 //! [`evaluate`] (what searches are worth), `pairs` and `cluster` (a whole gallery against itself:
 //! duplicates, and people out of unlabelled faces), `synth` (galleries of people who do not exist),
-//! [`capacity`] (what a gallery of any size takes of a server), and the words: a *face* is one face in one image; a *subject* is the person it belongs to; a *probe* is
-//! the embedding searched for; a *mate* is a face of the probe's person; *similarity* is the cosine
+//! `capacity` (what a gallery of any size takes of a server), and the words: a *face* is one face in
+//! one image; a *subject* is the person it belongs to; a *probe* is the embedding searched for; a
+//! *mate* is a face of the probe's person; *similarity* is the cosine
 //! in \[-1, 1\], higher is more alike; a face *matches* at similarity >= threshold.
 //!
 //! ```

@@ -104,7 +104,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// What was measured, by the commit that each gallery names; `None` where the file that came with it is damaged.
+    /// What was measured, by the commit that each gallery names; `None` where the file that came
+    /// with it is damaged.
     pub fn shipped() -> Option<&'static Self> {
         static SHIPPED: LazyLock<Option<Measured>> =
             LazyLock::new(|| serde_json::from_str(include_str!("measured.json")).ok());

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: Option<String>,
     /// Faces (or subjects) to return at most for each probe; 10 unless given, or all at or above
-    /// --min-similarity
+    /// the threshold of --min-similarity or --fpir
     #[arg(short, value_name = "N", value_parser = parse_positive)]
     k: Option<usize>,
     /// Only faces at or above this similarity, from -1 to 1
