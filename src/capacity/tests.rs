@@ -96,6 +96,25 @@ fn vectors_that_do_not_fit_come_from_disk() {
 }
 
 #[test]
+fn the_links_that_a_scan_follows_count() {
+    let told = |hops: f64| {
+        let mut gallery = built(100_000, 1000.0);
+        let point = &mut gallery.points[0];
+        point.way = Way::Scan;
+        point.mated = Reads { hops, sketches: 1e5, ..point.mated };
+        point.non_mated = point.mated;
+        let measured = Measured { galleries: vec![gallery], ..measured() };
+        let asked = Asked { way: Way::Scan, ..asked(1_000_000_000) };
+        Forecast::new(&measured, &asked, &Server::new(64, 256 << 30)).expect("a forecast")
+    };
+    let (with, without) = (told(16.0), told(0.0));
+    assert!(near(with.disk - without.disk, 136e9), "its bytes, though none of them are walked");
+    assert!(with.build > without.build && near(with.resident, without.resident));
+    // Links to come from disk, each after the one before it.
+    assert!(with.cold > without.cold && with.milliseconds > without.milliseconds);
+}
+
+#[test]
 fn what_is_like_nothing_measured_is_not_foretold() {
     let server = Server::new(1, 1 << 30);
     for asked in [

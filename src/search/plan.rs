@@ -118,9 +118,8 @@ impl Searcher<'_, '_> {
     /// Candidates to end with: no fewer than are wanted, or were where the plan was measured, and one
     /// more where the face searched for is among them.
     pub(super) fn keep(&self, least: usize) -> usize {
-        let itself = usize::from(self.request.without.is_some());
         let wanted = if self.wanted == usize::MAX { 0 } else { self.measured };
-        least.max(wanted.saturating_add(itself)).min(self.faces.max(1))
+        least.max(wanted.saturating_add(self.itself())).min(self.faces.max(1))
     }
 
     /// The beam it takes to keep this many that pass.
@@ -189,7 +188,6 @@ impl Searcher<'_, '_> {
 
     /// How many to keep of a first pass over all faces.
     pub(super) fn first_keep(&self) -> usize {
-        let itself = usize::from(self.request.without.is_some());
-        self.wanted.saturating_add(itself)
+        self.wanted.saturating_add(self.itself())
     }
 }

@@ -270,9 +270,8 @@ impl<'g, 'q> Searcher<'g, 'q> {
     /// Whether looking at some of the faces gave fewer answers than there are in all of them. Fewer
     /// than were asked for with a threshold are as many as those hold.
     fn is_short(&self, found: usize) -> bool {
-        let itself = usize::from(self.request.without.is_some());
         self.request.query.at_least.is_none()
-            && found < self.wanted.min(self.passing.saturating_sub(itself))
+            && found < self.wanted.min(self.passing.saturating_sub(self.itself()))
     }
 
     pub(super) fn decide_scan(
@@ -348,6 +347,11 @@ impl<'g, 'q> Searcher<'g, 'q> {
             + trace.scored * self.codes.shape.row_bytes() as u64;
     }
 
+    /// The one face that is found and left out: that which is searched for, where it is enrolled.
+    pub(super) fn itself(&self) -> usize {
+        usize::from(self.request.without.is_some())
+    }
+
     /// The faces that are looked at, where not all are.
     pub(super) fn seen(&self) -> Option<&'q Selection> {
         self.selection.or(self.request.shown.as_deref())
@@ -366,8 +370,7 @@ impl<'g, 'q> Searcher<'g, 'q> {
     ) -> Result<Option<Vec<Match<'g>>>, SearchError> {
         let query = self.request.query;
         // As many as where the plan was measured: the best of fewer would rule out more.
-        let itself = usize::from(self.request.without.is_some());
-        let wanted = self.wanted.max(self.measured).saturating_add(itself);
+        let wanted = self.measured.saturating_add(self.itself());
         let least = query.at_least.unwrap_or(f32::NEG_INFINITY);
         // Where every face is a candidate, no estimate need decide.
         let confidence = if candidates.len() >= self.passing { f32::INFINITY } else { confidence };
