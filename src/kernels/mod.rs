@@ -190,19 +190,5 @@ pub fn prefetch<T>(items: &[T]) {
     let _ = items;
 }
 
-/// Asks the processor to bring the item that is `ahead` items after this one into its second-level
-/// cache, wherever the slice that holds this one may end: by itself it looks no further than the end
-/// of a page.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn prefetch_after<T>(item: &T, ahead: usize) {
-    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-    let later = std::ptr::from_ref(item).wrapping_add(ahead).cast::<i8>();
-    for at in (0..size_of::<T>()).step_by(64) {
-        // SAFETY: no address makes a prefetch fail, and it reads nothing that the program can see.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(later.wrapping_add(at)) };
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -26,17 +26,14 @@ pub const MAX_ENTRY: u8 = 63;
 /// More than the greatest score, whatever the tables hold: eight sums of 8 bits.
 pub(super) const BEYOND_SCORES: u16 = 2048;
 
-/// Blocks on their way from memory while one is scored: 64 KiB, which a second-level cache holds.
-/// None for fewer blocks than that, as what lies behind them may not be scanned next.
-#[cfg(target_arch = "x86_64")]
-pub(super) const AHEAD: usize = 64;
-
 /// Faces 64 a block.
 pub(super) type Block = [u8; BLOCK_BYTES];
 /// Entry of value v of group g at 16 g + v.
 pub(super) type Tables = [u8; TABLE_BYTES];
 /// The scan of one instruction set.
-pub(super) type SketchScan = unsafe fn(&[Block], u32, &mut [Sought<'_>]);
+///
+/// The second blocks are those to fetch while the first are scored.
+pub(super) type SketchScan = unsafe fn([&[Block]; 2], u32, &mut [Sought<'_>]);
 
 /// A probe whose faces are sought.
 #[derive(Debug)]
@@ -52,14 +49,23 @@ pub struct Sought<'a> {
 impl Kernels {
     /// Appends, for each probe, the slot of each face that scores its floor or more, in the order of
     /// the slots. The first face of the first block is `first_slot`. Probes are taken
-    /// two at a time, which share what is done to the sketches alone.
+    /// two at a time, which share what is done to the sketches alone. Meanwhile the blocks `next`
+    /// are fetched into the second-level cache, one for each that is scored: those that are scanned
+    /// after these.
     ///
     /// A block that is not whole is left out. Places that pad the last block are scored like any
     /// face: slots beyond the last face are for the caller to drop. A list grows as it fills, by at
     /// least a block at a time, and not at all once its capacity suffices.
     #[inline]
-    pub fn sketch_scan(&self, blocks: &[u8], first_slot: u32, probes: &mut [Sought<'_>]) {
+    pub fn sketch_scan(
+        &self,
+        blocks: &[u8],
+        first_slot: u32,
+        probes: &mut [Sought<'_>],
+        next: &[u8],
+    ) {
+        let blocks = [blocks, next].map(|bytes| bytes.as_chunks().0);
         // SAFETY: a `Kernels` exists only after its instruction sets were detected.
-        unsafe { (self.sketch_scan)(blocks.as_chunks().0, first_slot, probes) }
+        unsafe { (self.sketch_scan)(blocks, first_slot, probes) }
     }
 }

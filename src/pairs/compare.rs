@@ -132,11 +132,11 @@ impl<'g> Faces<'g> {
             match few {
                 [face] => {
                     let mut sought = [self.seek(face, sieve, one)];
-                    self.kernels.sketch_scan(sketches, first, &mut sought);
+                    self.kernels.sketch_scan(sketches, first, &mut sought, &[]);
                 }
                 [face, second] => {
                     let mut sought = [self.seek(face, sieve, one), self.seek(second, sieve, other)];
-                    self.kernels.sketch_scan(sketches, first, &mut sought);
+                    self.kernels.sketch_scan(sketches, first, &mut sought, &[]);
                 }
                 _ => {}
             }

@@ -7,6 +7,7 @@
 //!
 //! Several probes share each stretch of faces, so that it is read from memory once.
 
+use std::iter;
 use std::ops::Range;
 
 use super::SearchError;
@@ -189,19 +190,13 @@ pub(super) fn scan(
     selection: Option<&Selection>,
     stop: &Stop,
 ) -> Result<(), SearchError> {
-    let mut length = FIRST_STRETCH;
-    for stretch in stretches {
-        let mut from = stretch.start;
-        while from < stretch.end {
-            stop.check()?;
-            // Whole blocks, so that a block that two stretches share is all that is read twice.
-            let to = (from / BLOCK_FACES * BLOCK_FACES).saturating_add(length).min(stretch.end);
-            // Two at a time: the kernel does to the sketches once what both need.
-            for few in probes.chunks_mut(2) {
-                sift_faces(few, sieve, from..to, selection);
-            }
-            from = to;
-            length = STRETCH;
+    let mut pieces = pieces(stretches).peekable();
+    while let Some(faces) = pieces.next() {
+        stop.check()?;
+        let mut next = pieces.peek();
+        // Two at a time: the kernel does to the sketches once what both need.
+        for few in probes.chunks_mut(2) {
+            sift_faces(few, sieve, &faces, next.take(), selection);
         }
     }
     for (coded, sift) in probes.iter_mut() {
@@ -210,32 +205,56 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Takes the faces of a stretch through sketch and code, for one probe or two.
+/// The stretches in parts that probes take turns at.
+fn pieces(stretches: &[Range<u32>]) -> impl Iterator<Item = Range<u32>> {
+    let (mut stretches, mut rest) = (stretches.iter(), 0..0);
+    let mut length = FIRST_STRETCH;
+    iter::from_fn(move || {
+        while rest.is_empty() {
+            rest = stretches.next()?.clone();
+        }
+        // Whole blocks, so that a block that two stretches share is all that is read twice.
+        let to = (rest.start / BLOCK_FACES * BLOCK_FACES).saturating_add(length).min(rest.end);
+        length = STRETCH;
+        Some(std::mem::replace(&mut rest.start, to)..to)
+    })
+}
+
+/// Takes some faces through sketch and code, for one probe or two; the sketches of `next` are
+/// fetched meanwhile.
 fn sift_faces(
     probes: &mut [(Coded<'_>, &mut Sift)],
     sieve: &Sieve,
-    faces: Range<u32>,
+    faces: &Range<u32>,
+    next: Option<&Range<u32>>,
     selection: Option<&Selection>,
 ) {
-    let blocks = faces.start / BLOCK_FACES..faces.end.div_ceil(BLOCK_FACES);
-    let bytes = blocks.start as usize * BLOCK_BYTES..blocks.end as usize * BLOCK_BYTES;
-    let first = blocks.start * BLOCK_FACES;
+    let first = faces.start / BLOCK_FACES * BLOCK_FACES;
     match probes {
         [(coded, sift)] => {
-            let sketches = coded.view().sketches.get(bytes).unwrap_or_default();
+            let [sketches, next] = [Some(faces), next].map(|faces| sketches_of(coded, faces));
             let probe = sift.seek(coded, sieve);
-            coded.kernels().sketch_scan(sketches, first, &mut [probe]);
+            coded.kernels().sketch_scan(sketches, first, &mut [probe], next);
         }
         [(coded, sift), (other, other_sift)] => {
-            let sketches = coded.view().sketches.get(bytes).unwrap_or_default();
+            let [sketches, next] = [Some(faces), next].map(|faces| sketches_of(coded, faces));
             let mut pair = [sift.seek(coded, sieve), other_sift.seek(other, sieve)];
-            coded.kernels().sketch_scan(sketches, first, &mut pair);
+            coded.kernels().sketch_scan(sketches, first, &mut pair, next);
         }
         _ => {}
     }
     for (coded, sift) in probes {
-        sift.take_passing(coded, sieve, &faces, selection);
+        sift.take_passing(coded, sieve, faces, selection);
     }
+}
+
+/// The blocks that hold the sketches of these faces.
+fn sketches_of<'a>(coded: &Coded<'a>, faces: Option<&Range<u32>>) -> &'a [u8] {
+    let block = |at: u32| at as usize * BLOCK_BYTES;
+    faces
+        .map(|faces| block(faces.start / BLOCK_FACES)..block(faces.end.div_ceil(BLOCK_FACES)))
+        .and_then(|bytes| coded.view().sketches.get(bytes))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

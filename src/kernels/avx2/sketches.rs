@@ -2,19 +2,22 @@
 
 use std::arch::x86_64::*;
 
-use super::super::prefetch_after;
-use super::super::sketches::{AHEAD, BEYOND_SCORES, Block, Sought, Tables};
+use super::super::prefetch;
+use super::super::sketches::{BEYOND_SCORES, Block, Sought, Tables};
 
 #[target_feature(enable = "avx2")]
-pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+pub(in super::super) fn scan(
+    [blocks, next]: [&[Block]; 2],
+    first_slot: u32,
+    probes: &mut [Sought<'_>],
+) {
+    let mut next = next.iter();
     for Sought { tables, floor, slots } in probes {
         // The comparison is of signed numbers.
         let below = _mm256_set1_epi16((*floor).min(BEYOND_SCORES).cast_signed() - 1);
         let mut first = first_slot;
         for block in blocks {
-            if blocks.len() > AHEAD {
-                prefetch_after(block, AHEAD);
-            }
+            next.next().into_iter().for_each(|block| prefetch(block));
             for half in 0..2 {
                 let passing =
                     score(block, tables, half).map(|scores| _mm256_cmpgt_epi16(scores, below));

@@ -4,36 +4,45 @@
 //! upper two of the six make no difference, and nothing need be masked away.
 
 use std::arch::x86_64::*;
+use std::slice::Iter;
 
-use super::super::prefetch_after;
-use super::super::sketches::{AHEAD, BLOCK_FACES, Block, Sought, TABLE_BYTES, Tables};
+use super::super::prefetch;
+use super::super::sketches::{BLOCK_FACES, Block, Sought, TABLE_BYTES, Tables};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
-pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+pub(in super::super) fn scan(
+    [blocks, next]: [&[Block]; 2],
+    first_slot: u32,
+    probes: &mut [Sought<'_>],
+) {
+    let mut next = next.iter();
     let (pairs, rest) = probes.as_chunks_mut::<2>();
-    pairs.iter_mut().for_each(|pair| scan_few(blocks, first_slot, pair));
-    rest.as_chunks_mut::<1>().0.iter_mut().for_each(|one| scan_few(blocks, first_slot, one));
+    pairs.iter_mut().for_each(|pair| scan_few(blocks, first_slot, pair, &mut next));
+    let rest = rest.as_chunks_mut::<1>().0;
+    rest.iter_mut().for_each(|one| scan_few(blocks, first_slot, one, &mut next));
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2")]
-fn scan_few<const N: usize>(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>; N]) {
+fn scan_few<const N: usize>(
+    blocks: &[Block],
+    first_slot: u32,
+    probes: &mut [Sought<'_>; N],
+    next: &mut Iter<'_, Block>,
+) {
     let floors = probes.each_ref().map(|probe| _mm512_set1_epi16(probe.floor.cast_signed()));
     let tables = probes.each_ref().map(|probe| probe.tables);
-    let fetches = blocks.len() > AHEAD;
     let mut first = first_slot;
     let (pairs, rest) = blocks.as_chunks::<2>();
     for pair in pairs {
-        if fetches {
-            prefetch_after(&pair[0], AHEAD);
-            prefetch_after(&pair[1], AHEAD);
-        }
+        next.by_ref().take(2).for_each(|block| prefetch(block));
         let [one, other] = score(pair.each_ref(), tables);
         take(one, floors, first, probes);
         take(other, floors, first.wrapping_add(BLOCK_FACES as u32), probes);
         first = first.wrapping_add(2 * BLOCK_FACES as u32);
     }
     for block in rest {
+        next.next().into_iter().for_each(|block| prefetch(block));
         let [scores] = score([block], tables);
         take(scores, floors, first, probes);
     }

@@ -15,7 +15,11 @@ fn scores(block: &Block, tables: &Tables) -> [u16; BLOCK_FACES] {
     scores
 }
 
-pub(in super::super) fn scan(blocks: &[Block], first_slot: u32, probes: &mut [Sought<'_>]) {
+pub(in super::super) fn scan(
+    [blocks, _]: [&[Block]; 2],
+    first_slot: u32,
+    probes: &mut [Sought<'_>],
+) {
     for Sought { tables, floor, slots } in probes {
         let mut first = first_slot;
         for block in blocks {

@@ -30,7 +30,9 @@ fn found(
 ) -> Vec<u32> {
     let mut slots = vec![4];
     let slots_of = &mut slots;
-    kernels.sketch_scan(blocks, first_slot, &mut [Sought { tables, floor, slots: slots_of }]);
+    // What is fetched meanwhile, more of it or less, makes no difference.
+    let next = &blocks[..first_slot as usize % (blocks.len() + 1)];
+    kernels.sketch_scan(blocks, first_slot, &mut [Sought { tables, floor, slots: slots_of }], next);
     assert_eq!(slots.remove(0), 4);
     slots
 }
@@ -87,7 +89,7 @@ fn lists_of_unlike_capacity() {
         for capacity in [0, 31, 33, 256, 1000] {
             let mut slots = Vec::with_capacity(capacity);
             let probe = Sought { tables: &tables, floor: 0, slots: &mut slots };
-            kernels.sketch_scan(&blocks, 0, &mut [probe]);
+            kernels.sketch_scan(&blocks, 0, &mut [probe], &[]);
             assert!(slots.iter().copied().eq(0..256));
         }
     }
@@ -106,7 +108,7 @@ fn several_probes_find_what_each_finds_alone() {
             let mut probes: Vec<_> = probes
                 .map(|(at, (tables, slots))| Sought { tables, floor: floor(at), slots })
                 .collect();
-            kernels.sketch_scan(&blocks, 64, &mut probes);
+            kernels.sketch_scan(&blocks, 64, &mut probes, &blocks);
             for (at, (tables, slots)) in tables.iter().zip(slots).enumerate() {
                 assert_eq!(slots, found(&kernels, &blocks, tables, floor(at), 64));
             }
