@@ -113,12 +113,12 @@ impl Reads {
         self.microseconds(SKETCH, CODE)
     }
 
-    /// The same of a scan of a share of so many faces: its cells lie anywhere, and each begins with
-    /// a wait for memory, or for a cache where the sketches of all faces fit one.
+    /// The same of a scan of a share of so many faces: its cells lie anywhere, in memory, or in a
+    /// cache where the sketches of all faces fit one.
     pub fn microseconds_of_share(&self, faces: u64) -> f64 {
         /// Faces, and microseconds that a sketch among them takes.
-        const CACHED: (f64, f64) = (200_000.0, 0.001_6);
-        const FROM_MEMORY: (f64, f64) = (1_000_000.0, 0.002_1);
+        const CACHED: (f64, f64) = (300_000.0, 0.000_8);
+        const FROM_MEMORY: (f64, f64) = (3_000_000.0, 0.001_5);
         let between = (faces as f64 / CACHED.0).ln() / (FROM_MEMORY.0 / CACHED.0).ln();
         let sketch = CACHED.1 + (FROM_MEMORY.1 - CACHED.1) * between.clamp(0.0, 1.0);
         self.microseconds(sketch, CODE)
@@ -271,11 +271,11 @@ mod tests {
     #[test]
     fn a_share_costs_more_where_its_sketches_come_from_memory() {
         let reads = Reads { sketches: 1000.0, ..Reads::default() };
-        for (faces, micros) in [(0, 1.6), (200_000, 1.6), (1_000_000, 2.1), (3_000_000_000, 2.1)] {
+        for (faces, micros) in [(0, 0.8), (300_000, 0.8), (3_000_000, 1.5), (3_000_000_000, 1.5)] {
             assert!((reads.microseconds_of_share(faces) - micros).abs() < 1e-9, "{faces}");
         }
-        let between = reads.microseconds_of_share(450_000);
-        assert!(1.6 < between && between < 2.1, "{between}");
+        let between = reads.microseconds_of_share(950_000);
+        assert!(0.8 < between && between < 1.5, "{between}");
     }
 
     #[test]
