@@ -49,9 +49,11 @@ pub struct Sought<'a> {
 impl Kernels {
     /// Appends, for each probe, the slot of each face that scores its floor or more, in the order of
     /// the slots. The first face of the first block is `first_slot`. Probes are taken
-    /// two at a time, which share what is done to the sketches alone. Meanwhile the blocks `next`
-    /// are fetched into the second-level cache, one for each that is scored: those that are scanned
-    /// after these.
+    /// two at a time, which share what is done to the sketches alone.
+    ///
+    /// `next` are the blocks that are scanned after these, none where that is not known. They change
+    /// no result: while a block is scored, one of them is asked for from memory, where the
+    /// instruction set can.
     ///
     /// A block that is not whole is left out. Places that pad the last block are scored like any
     /// face: slots beyond the last face are for the caller to drop. A list grows as it fills, by at

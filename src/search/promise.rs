@@ -287,8 +287,8 @@ mod tests {
             mated: Reads { sketches, ..Reads::default() },
             non_mated: Reads { sketches, ..Reads::default() },
         };
-        // Of each 1,000 faces, 300 or all.
-        let rungs = vec![scan(1.0, 1000.0), scan(0.3, 300.0)];
+        // Of each 1,000 faces, 500 or all.
+        let rungs = vec![scan(1.0, 1000.0), scan(0.5, 500.0)];
         let ladders = vec![Ladder { k: 10, mates: 1, rungs }];
         let (mated, made_up, non_mated, estimated, ranges) = (1, 0, 0, false, Vec::new());
         let promise = Promise { mated, made_up, non_mated, estimated, ladders, ranges };
@@ -298,8 +298,8 @@ mod tests {
             _ => 0.0,
         };
         assert_eq!(
-            [share(1000, false), share(1000, true), share(1_000_000, false)],
-            [0.3, 1.0, 1.0]
+            [share(1000, false), share(1000, true), share(10_000_000, false)],
+            [0.5, 1.0, 1.0]
         );
     }
 }

@@ -21,8 +21,8 @@ use crate::kernels::sketches::{BLOCK_BYTES, Sought};
 
 /// Faces of the first stretch, which nothing is known for yet.
 const FIRST_STRETCH: u32 = 32 * BLOCK_FACES;
-/// Faces of a stretch: 128 KiB of sketches, so that they stay in the second-level cache while the
-/// probes take turns.
+/// Faces of a stretch: 128 KiB of sketches, so that they, and those of the next, stay in the
+/// second-level cache while the probes take turns.
 const STRETCH: u32 = 128 * BLOCK_FACES;
 
 /// Codes of a stretch that are fetched ahead: more would drive each other out of the caches.
@@ -193,10 +193,12 @@ pub(super) fn scan(
     let mut pieces = pieces(stretches).peekable();
     while let Some(faces) = pieces.next() {
         stop.check()?;
-        let mut next = pieces.peek();
+        let turns = probes.len().div_ceil(2);
         // Two at a time: the kernel does to the sketches once what both need.
-        for few in probes.chunks_mut(2) {
-            sift_faces(few, sieve, &faces, next.take(), selection);
+        for (turn, few) in (1..).zip(probes.chunks_mut(2)) {
+            // Not sooner, or the others' codes would drive them out of the cache again.
+            let next = pieces.peek().filter(|_| turn == turns);
+            sift_faces(few, sieve, &faces, next, selection);
         }
     }
     for (coded, sift) in probes.iter_mut() {
@@ -230,14 +232,15 @@ fn sift_faces(
     selection: Option<&Selection>,
 ) {
     let first = faces.start / BLOCK_FACES * BLOCK_FACES;
+    let Some((coded, _)) = probes.first() else { return };
+    let sketches = sketches_of(coded, faces);
+    let next = next.map_or(&[][..], |next| sketches_of(coded, next));
     match probes {
         [(coded, sift)] => {
-            let [sketches, next] = [Some(faces), next].map(|faces| sketches_of(coded, faces));
             let probe = sift.seek(coded, sieve);
             coded.kernels().sketch_scan(sketches, first, &mut [probe], next);
         }
         [(coded, sift), (other, other_sift)] => {
-            let [sketches, next] = [Some(faces), next].map(|faces| sketches_of(coded, faces));
             let mut pair = [sift.seek(coded, sieve), other_sift.seek(other, sieve)];
             coded.kernels().sketch_scan(sketches, first, &mut pair, next);
         }
@@ -249,17 +252,36 @@ fn sift_faces(
 }
 
 /// The blocks that hold the sketches of these faces.
-fn sketches_of<'a>(coded: &Coded<'a>, faces: Option<&Range<u32>>) -> &'a [u8] {
+fn sketches_of<'a>(coded: &Coded<'a>, faces: &Range<u32>) -> &'a [u8] {
     let block = |at: u32| at as usize * BLOCK_BYTES;
-    faces
-        .map(|faces| block(faces.start / BLOCK_FACES)..block(faces.end.div_ceil(BLOCK_FACES)))
-        .and_then(|bytes| coded.view().sketches.get(bytes))
-        .unwrap_or_default()
+    let bytes = block(faces.start / BLOCK_FACES)..block(faces.end.div_ceil(BLOCK_FACES));
+    coded.view().sketches.get(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_the_stretches_cut_between_blocks() {
+        let reversed = Range { start: 9, end: 4 };
+        let stretches = [5..7, 9..9, 100..100 + 3 * STRETCH, reversed, 0..5];
+        let pieces: Vec<Range<u32>> = pieces(&stretches).collect();
+        assert!(pieces.iter().all(|piece| piece.end - piece.start <= STRETCH && !piece.is_empty()));
+        let faces = |ranges: &[Range<u32>]| ranges.iter().cloned().flatten().collect::<Vec<_>>();
+        assert_eq!(faces(&pieces), faces(&stretches));
+        let cuts = pieces.iter().filter(|piece| !stretches.iter().any(|s| s.end == piece.end));
+        assert!(cuts.clone().all(|piece| piece.end.is_multiple_of(BLOCK_FACES)));
+        assert_eq!(cuts.count(), 3);
+    }
+
+    #[test]
+    fn a_short_piece_comes_first_and_the_last_ends_at_the_last_number() {
+        let whole = 0..STRETCH;
+        assert_eq!(pieces(std::slice::from_ref(&whole)).next(), Some(0..FIRST_STRETCH));
+        let highest = u32::MAX - 70..u32::MAX;
+        assert_eq!(pieces(std::slice::from_ref(&highest)).last(), Some(highest));
+    }
 
     #[test]
     fn what_a_walk_found_outlives_a_scan_that_finds_nothing() {
