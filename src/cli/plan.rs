@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// Dimensions of an embedding
     #[arg(long, value_name = "D", value_parser = parse_dims)]
     dims: usize,
-    /// The face model that yours is most like; arcface-512 unless named, which is the only one that
-    /// was measured so far
+    /// The face model that yours is most like, of those measured: arcface-512, or dlib-128 where
+    /// people have many photos; unless named, dlib-128 for up to 128 dimensions
     #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
     profile: Option<Profile>,
     /// Memory of the server
@@ -37,7 +37,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let profile = args.profile.unwrap_or(Profile::ArcFace512);
+    let small = args.dims <= Profile::Dlib128.dims();
+    let like = if small { Profile::Dlib128 } else { Profile::ArcFace512 };
+    let profile = args.profile.unwrap_or(like);
     let measured = Measured::shipped()
         .ok_or_else(|| Failure::Failed("what was measured cannot be read".to_owned()))?;
     let server = Server::new(args.cores, args.ram);
@@ -108,7 +110,7 @@ fn print(
         writeln!(
             out,
             "{:<11} {:<15} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9} {:>9}",
-            if *isolated { "mostly one" } else { "many" },
+            photos_of(*isolated),
             way_name(*way),
             figure(told.milliseconds),
             figure(told.probes),
@@ -145,6 +147,15 @@ fn notes(
         commits(measured, profile),
         measured.machine
     )?;
+    for isolated in [false, true] {
+        if rows.iter().all(|(of, ..)| *of != isolated) {
+            let photos = photos_of(isolated);
+            writeln!(
+                out,
+                "not measured  people with {photos} photos, of embeddings like {profile}"
+            )?;
+        }
+    }
     let beyond = args.faces as f64 / most.max(1) as f64;
     writeln!(
         out,
@@ -186,6 +197,10 @@ fn commits(measured: &Measured, profile: Profile) -> String {
     commits.sort_unstable();
     commits.dedup();
     commits.join(" and ")
+}
+
+fn photos_of(isolated: bool) -> &'static str {
+    if isolated { "mostly one" } else { "many" }
 }
 
 fn way_name(way: Way) -> &'static str {
