@@ -3,6 +3,7 @@
 //! Dot products: vectors in the first-level cache, so that the arithmetic is measured and not the
 //! memory. Codes and sketches: in the first-level cache, and over a million faces beside what
 //! reading the same bytes costs at the least. Throughput is nanoseconds a code and bytes a cycle.
+//! Panels: 256 rows with 512 centroids, a code being a product of a row and a centroid.
 //! Scattered vectors: those of half a gigabyte, as a rerank meets them, fetched so many ahead.
 
 use std::hint::black_box;
@@ -13,6 +14,7 @@ use criterion::{
 };
 use half::f16;
 use lookalike::kernels::codes::Bits;
+use lookalike::kernels::panels::Panels;
 use lookalike::kernels::sketches::{BLOCK_BYTES, MAX_ENTRY, Sought, TABLE_BYTES};
 use lookalike::kernels::{CodeRows, Isa, Kernels, prefetch};
 
@@ -180,6 +182,26 @@ fn sketches(criterion: &mut Criterion<PerCode>) {
     group.finish();
 }
 
+/// Rows with as many centroids as an assignment takes at once; bytes are those of the products.
+fn panels(criterion: &mut Criterion<PerCode>) {
+    const CENTROIDS: usize = 512;
+    let mut group = quick(criterion, "panels");
+    for dims in [128, 512] {
+        let levels = noise(CENTROIDS * dims);
+        let panels = Panels::new(dims, &levels, &[0.01; CENTROIDS]).expect("whole panels");
+        let rows: Vec<i8> = noise(FEW * dims).into_iter().map(|value| value as i8).collect();
+        let mut scores = Vec::new();
+        group.throughput(throughput(FEW * CENTROIDS, dims));
+        for kernels in every() {
+            let name = BenchmarkId::new(format!("scores-{dims}"), kernels.isa().name());
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| kernels.panel_scores(panels, black_box(&rows), &mut scores));
+            });
+        }
+    }
+    group.finish();
+}
+
 /// As the compiler vectorises it: `RUSTFLAGS=-Ctarget-cpu=native` lets it count bits in registers.
 fn differing(sketches: &[u8], probe: u128, distances: &mut [u32]) {
     for (sketch, distance) in sketches.as_chunks::<16>().0.iter().zip(distances) {
@@ -251,6 +273,6 @@ fn shuffled(slots: &[u32]) -> Vec<u32> {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(PerCode::new());
-    targets = dot, scattered, codes, sketches
+    targets = dot, scattered, codes, sketches, panels
 }
 criterion_main!(benches);

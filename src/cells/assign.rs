@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::Centroids;
-use super::nearest::{Nearest, ROWS, nearest, nearest_few, nearest_of_block};
+use super::nearest::{Nearest, Packed, ROWS, Rows, nearest, nearest_few, nearest_of_block};
 use super::order::order;
 
 /// Groups whose cells a row is compared with. With fewer, poor photos are lost to wrong cells in
@@ -18,7 +18,8 @@ const TOGETHER: usize = 1 << 16;
 
 impl Centroids {
     /// Appends the cell of each row: the one with the most similar centroid, among the cells of the
-    /// row's best 64 groups where there are two levels.
+    /// row's best 64 groups where there are more than 32,768 cells. Similarities are those of rows
+    /// and centroids rounded to a byte a dimension.
     ///
     /// `rows` holds [`dims`](Self::dims) values a row, row after row; a last, incomplete row is left
     /// out. Works on rayon's current pool, best with 10,000 rows or more at once. A row's cell does
@@ -29,8 +30,9 @@ impl Centroids {
             return;
         }
         let rows = &rows[..rows.len() / dims * dims];
-        if self.group_starts.is_empty() {
-            out.extend(nearest(rows, dims, &self.values).into_iter().map(|best| best.cell));
+        if !self.by_group {
+            let best = nearest(&Rows::of(rows, dims), &Packed::of(&self.values, dims));
+            out.extend(best.into_iter().map(|best| best.cell));
             return;
         }
         for rows in rows.chunks(TOGETHER * dims) {
@@ -43,28 +45,29 @@ impl Centroids {
         let dims = self.dims;
         let groups = self.group_starts.len() - 1;
         let few = FEW.min(groups);
-        let chosen = nearest_few(rows, dims, &self.group_values, few);
+        let rows = Rows::of(rows, dims);
+        let chosen = nearest_few(&rows, &Packed::of(&self.group_values, dims), few);
         let (places, starts) = order(&chosen, groups);
         let of_group = |group: usize| &places[starts[group] as usize..starts[group + 1] as usize];
         let found: Vec<Vec<Nearest>> = (0..groups)
             .into_par_iter()
             .map(|group| {
-                let (mut gathered, mut products) = (Vec::new(), Vec::new());
+                let (mut gathered, mut scores) = (Vec::new(), Vec::new());
                 let mut found = Vec::with_capacity(of_group(group).len());
                 let (from, to) = (self.group_starts[group], self.group_starts[group + 1]);
-                let centroids = &self.values[from as usize * dims..to as usize * dims];
+                let centroids =
+                    Packed::of(&self.values[from as usize * dims..to as usize * dims], dims);
                 for places in of_group(group).chunks(ROWS) {
                     gathered.clear();
                     for &place in places {
-                        let row = place as usize / few;
-                        gathered.extend_from_slice(&rows[row * dims..][..dims]);
+                        gathered.extend_from_slice(rows.row(place as usize / few));
                     }
-                    found.extend(nearest_of_block(&gathered, dims, centroids, &mut products));
+                    found.extend(nearest_of_block(&gathered, &centroids, &mut scores));
                 }
                 found
             })
             .collect();
-        let mut best = vec![Nearest::NONE; rows.len() / dims];
+        let mut best = vec![Nearest::NONE; chosen.len() / few];
         for (group, found) in found.iter().enumerate() {
             for (&place, found) in of_group(group).iter().zip(found) {
                 let best = &mut best[place as usize / few];

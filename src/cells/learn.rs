@@ -1,21 +1,23 @@
 //! Centroids from a sample.
 //!
-//! Up to 1,024 cells in one level. Beyond, k-means makes a group for every four cells, at most 8,192
-//! of them, then shares the cells of each group out among its own rows, and a last iteration over
-//! all of them lets cells at the border of two groups settle.
+//! Up to 32,768 cells, every row is compared with every cell. Similar cells are then put into groups
+//! of about four, by which a search of a very large gallery finds the promising ones. Beyond, k-means makes a group for every four
+//! cells, at most 8,192 of them, then shares the cells of each group out among its own rows, and a
+//! last iteration over all of them lets cells at the border of two groups settle.
 //!
-//! Groups are many, and a row looks at many of them, since a group that merges several crowds of
+//! One level is dear, and taken for as long as can be, since a group that merges several crowds of
 //! people who look alike resembles none of them: photos of poor quality then go to a wrong group, and
 //! their mates lie far down the ranking. Of 3,000,000 clustered faces of 512 dimensions, a hundredth
 //! of the mates lay beyond the first 687,000 faces with sqrt(cells) groups and the best 4 of them a
-//! row; beyond 24,000 as it is; beyond 14,000 with one level.
+//! row; beyond 24,000 with a group for every four cells and the best 64; beyond 14,000 with one
+//! level.
 
 use rayon::prelude::*;
 
 use super::lloyd::{Training, means, train};
-use super::nearest::nearest;
+use super::nearest::{Packed, Rows, nearest};
 use super::order::{chain, order};
-use crate::{Cancel, Progress};
+use crate::{Cancel, Progress, Silent};
 
 /// Faces a cell holds on average. Smaller cells are fewer faces to visit, but each costs a search a
 /// product with its centroid, as much as the sketches of some hundred faces; at 512 the ranking and
@@ -27,7 +29,9 @@ const ROWS_PER_CELL: u64 = 128;
 /// The most rows to learn from: 1 GiB at 512 dimensions.
 const MAX_ROWS: u64 = 1 << 19;
 /// The most cells in one level: beyond, products with all of them take longer than two levels.
-const ONE_LEVEL: usize = 1024;
+const ONE_LEVEL: usize = 32_768;
+/// The most cells without groups: a search scores all of so few.
+const UNGROUPED: usize = 1024;
 /// Cells a group holds on average. With half as many groups, mates of poor photos lie further down
 /// the ranking the larger the gallery is.
 const CELLS_PER_GROUP: usize = 4;
@@ -55,6 +59,8 @@ pub struct Centroids {
     pub(super) values: Vec<f32>,
     pub(super) group_values: Vec<f32>,
     pub(super) group_starts: Vec<u32>,
+    /// Whether rows are compared with the cells of their best groups only.
+    pub(super) by_group: bool,
 }
 
 impl Centroids {
@@ -73,13 +79,13 @@ impl Centroids {
         &self.values
     }
 
-    /// The centroids of the groups, `dims` values each; empty where there is one level.
+    /// The centroids of the groups, `dims` values each; empty where there are none.
     pub fn group_values(&self) -> &[f32] {
         &self.group_values
     }
 
-    /// The first cell of each group, and at the end the number of cells; empty where there is one
-    /// level.
+    /// The first cell of each group, and at the end the number of cells; empty where there are no
+    /// groups.
     pub fn group_starts(&self) -> &[u32] {
         &self.group_starts
     }
@@ -99,15 +105,27 @@ pub fn learn(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Option<Centroids> {
+    learn_beyond(ONE_LEVEL, sample, dims, cells, seed, progress, cancel)
+}
+
+/// [`learn`], in two levels where more than `one_level_to` cells are asked for.
+pub(super) fn learn_beyond(
+    one_level_to: usize,
+    sample: &[f32],
+    dims: usize,
+    cells: usize,
+    seed: u64,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Option<Centroids> {
     let rows = sample.len().checked_div(dims).unwrap_or(0);
     if rows == 0 {
-        let (group_values, group_starts) = (Vec::new(), Vec::new());
-        return Some(Centroids { dims, values: vec![0.0; dims], group_values, group_starts });
+        return Some(Centroids::ungrouped(dims, vec![0.0; dims]));
     }
     let sample = &sample[..rows * dims];
     let cells = cells.clamp(1, rows);
     let training = Training { rows: sample, dims, cells, iterations: ITERATIONS, seed };
-    let learnt = if cells <= ONE_LEVEL {
+    let learnt = if cells <= one_level_to {
         one_level(training, progress, cancel)
     } else {
         two_levels(training, progress, cancel)
@@ -116,6 +134,7 @@ pub fn learn(
     learnt
 }
 
+/// Cells of one level, in groups where there are more than 1,024.
 fn one_level(
     training: Training<'_>,
     progress: &dyn Progress,
@@ -124,8 +143,25 @@ fn one_level(
     let dims = training.dims;
     progress.begin("learning cells", Some((training.rows.len() / dims * ITERATIONS) as u64));
     let learnt = train(training, progress, cancel)?;
-    let values = in_order(&learnt, dims, &chain(&learnt, dims, None));
-    Some(Centroids { dims, values, group_values: Vec::new(), group_starts: Vec::new() })
+    let cells = learnt.len() / dims;
+    if cells <= UNGROUPED {
+        let values = in_order(&learnt, dims, &chain(&learnt, dims, None));
+        return Some(Centroids::ungrouped(dims, values));
+    }
+    let alike = Training { rows: &learnt, cells: cells / CELLS_PER_GROUP, ..training };
+    let groups = train(alike, &Silent, cancel)?;
+    let groups = in_order(&groups, dims, &chain(&groups, dims, None));
+    let best = nearest(&Rows::of(&learnt, dims), &Packed::of(&groups, dims));
+    let of_cells: Vec<u32> = best.iter().map(|best| best.cell).collect();
+    let (members, starts) = order(&of_cells, groups.len() / dims);
+    let mut centroids = Centroids::grouped(dims, false);
+    for (bounds, group) in starts.windows(2).zip(groups.chunks_exact(dims)) {
+        let members = &members[bounds[0] as usize..bounds[1] as usize];
+        if !members.is_empty() {
+            centroids.push_group(&in_order(&learnt, dims, members), group);
+        }
+    }
+    Some(centroids)
 }
 
 fn two_levels(
@@ -140,8 +176,10 @@ fn two_levels(
     let group_values = train(Training { cells: groups, ..training }, progress, cancel)?;
     let group_values = in_order(&group_values, dims, &chain(&group_values, dims, None));
     let groups = group_values.len() / dims;
-    let assignments: Vec<u32> =
-        nearest(rows, dims, &group_values).into_iter().map(|nearest| nearest.cell).collect();
+    let assignments: Vec<u32> = nearest(&Rows::of(rows, dims), &Packed::of(&group_values, dims))
+        .iter()
+        .map(|best| best.cell)
+        .collect();
     let (members, starts) = order(&assignments, groups);
     let shares = shares(&starts, cells);
     let learnt: Option<Vec<Vec<f32>>> = (0..groups)
@@ -160,8 +198,7 @@ fn two_levels(
             train(Training { rows: &own, cells: shares[group], seed, ..training }, progress, cancel)
         })
         .collect();
-    let mut centroids =
-        Centroids { dims, values: Vec::new(), group_values: Vec::new(), group_starts: vec![0] };
+    let mut centroids = Centroids::grouped(dims, true);
     for (learnt, group) in learnt?.iter().zip(group_values.chunks_exact(dims)) {
         if !learnt.is_empty() {
             centroids.push_group(learnt, group);
@@ -176,6 +213,17 @@ fn two_levels(
 }
 
 impl Centroids {
+    fn ungrouped(dims: usize, values: Vec<f32>) -> Self {
+        let (group_values, group_starts) = (Vec::new(), Vec::new());
+        Self { dims, values, group_values, group_starts, by_group: false }
+    }
+
+    /// No cells yet, to be added group by group.
+    fn grouped(dims: usize, by_group: bool) -> Self {
+        let (values, group_values) = (Vec::new(), Vec::new());
+        Self { dims, values, group_values, group_starts: vec![0], by_group }
+    }
+
     /// Adds a group's cells, chained from the last one there is.
     fn push_group(&mut self, cells: &[f32], group: &[f32]) {
         let dims = self.dims;

@@ -7,12 +7,14 @@
 use std::ops::Range;
 
 use crate::kernels::codes::CHUNK_BYTES;
+use crate::kernels::panels::ZERO;
 use crate::kernels::{Bits, CodeRows, Kernels};
 
-/// The whole number that stands for 0.
-const ZERO: u8 = 128;
-/// The largest distance from it.
+/// The largest distance from the level that stands for 0.
 const MAX_LEVEL: f32 = 127.0;
+/// Added to a number below 2^22, it leaves the nearest whole number in the lowest bits, ties to
+/// even: compilers vectorise that, and call a function for each `f32::round`.
+const TO_WHOLE: f32 = 12_582_912.0;
 
 /// Centroids as whole numbers: a dimension's value is (level - 128) times the centroid's step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,28 +85,32 @@ impl ProbeLevels {
 
     /// Takes a probe of any length.
     pub(super) fn set(&mut self, probe: &[f32]) {
-        let longest = probe.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-        let fineness = if longest > 0.0 { MAX_LEVEL / longest } else { 0.0 };
-        self.step = longest / MAX_LEVEL;
         self.levels.clear();
-        self.levels.extend(probe.iter().map(|v| (v * fineness).round() as i8));
+        self.step = levels(probe, &mut self.levels);
         self.levels.resize(Levels::row_bytes(probe.len()), 0);
         let sum: i32 = self.levels.iter().map(|&level| i32::from(level)).sum();
         self.idle = i32::from(ZERO) * sum;
     }
 }
 
+/// Appends the levels of a vector, -127 to 127, and tells their step. What is not a number has none.
+pub(super) fn levels(vector: &[f32], levels: &mut Vec<i8>) -> f32 {
+    let longest = vector.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+    let fineness = if longest > 0.0 { MAX_LEVEL / longest } else { 0.0 };
+    levels.extend(vector.iter().map(|v| (v * fineness + TO_WHOLE).to_bits() as i8));
+    longest / MAX_LEVEL
+}
+
 /// The levels and steps of centroids of `dims` values each.
 #[cfg(feature = "build")]
 pub fn round(centroids: &[f32], dims: usize) -> (Vec<u8>, Vec<f32>) {
-    let (mut levels, mut steps) = (Vec::new(), Vec::new());
+    let (mut all, mut steps, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for centroid in centroids.chunks_exact(dims.max(1)) {
-        let longest = centroid.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-        let fineness = if longest > 0.0 { MAX_LEVEL / longest } else { 0.0 };
-        let end = levels.len() + Levels::row_bytes(dims);
-        levels.extend(centroid.iter().map(|v| (v * fineness).round() as i8 as u8 ^ ZERO));
-        levels.resize(end, ZERO);
-        steps.push(longest / MAX_LEVEL);
+        own.clear();
+        steps.push(levels(centroid, &mut own));
+        let end = all.len() + Levels::row_bytes(dims);
+        all.extend(own.iter().map(|&level| level as u8 ^ ZERO));
+        all.resize(end, ZERO);
     }
-    (levels, steps)
+    (all, steps)
 }

@@ -12,7 +12,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
-use super::nearest::nearest;
+use super::nearest::{Packed, Rows, nearest};
 use super::order::order;
 use crate::kernels::Kernels;
 use crate::{Cancel, Progress};
@@ -52,12 +52,13 @@ pub(super) fn train(
         centroids.extend_from_slice(&rows[row * dims..][..dims]);
     }
     centroids.par_chunks_mut(dims).for_each(to_unit);
+    let rounded = Rows::of(rows, dims);
     for iteration in 1..=iterations {
         if cancel.is_cancelled() {
             return None;
         }
         let assignments: Vec<u32> =
-            nearest(rows, dims, &centroids).into_iter().map(|nearest| nearest.cell).collect();
+            nearest(&rounded, &Packed::of(&centroids, dims)).iter().map(|best| best.cell).collect();
         let (members, starts) = order(&assignments, centroids.len() / dims);
         centroids = means(rows, dims, &members, &starts);
         if iteration < iterations {

@@ -1,7 +1,8 @@
 //! The arithmetic of the lookup loop, in the widest instructions the processor has.
 //!
 //! In come slices of equal length, out comes their dot product: on unit vectors, the cosine
-//! similarity. Beside it stand the kernels of [`codes`] and of [`sketches`]. The instruction set is
+//! similarity. Beside it stand the kernels of [`codes`],
+//! of [`sketches`] and of [`panels`]. The instruction set is
 //! chosen once ([`Kernels::best`]); holding a [`Kernels`] proves that the processor has what its
 //! functions need. Every kernel is tested against the scalar ones,
 //! which are portable and written so that compilers vectorise them.
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use half::f16;
 
 use codes::CodeKernels;
+use panels::PanelScores;
 use sketches::SketchScan;
 
 #[cfg(target_arch = "x86_64")]
@@ -23,6 +25,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod codes;
+pub mod panels;
 mod rows;
 mod scalar;
 pub mod sketches;
@@ -38,7 +41,7 @@ pub enum Isa {
     Scalar,
     /// AVX2 with FMA and F16C.
     Avx2,
-    /// AVX-512F; codes and sketches need more of it, and take AVX2 where it is not there.
+    /// AVX-512F; all but dot products need more of it, and take AVX2 where it is not there.
     Avx512,
 }
 
@@ -69,6 +72,7 @@ pub struct Kernels {
     dots: Option<Dots>,
     codes: CodeKernels,
     sketch_scan: SketchScan,
+    panel_scores: PanelScores,
 }
 
 impl Kernels {
@@ -85,6 +89,7 @@ impl Kernels {
         dots: None,
         codes: scalar::CODES,
         sketch_scan: scalar::sketch_scan,
+        panel_scores: scalar::panel_scores,
     };
 
     /// The kernels of one instruction set, or `None` where the processor lacks it.
@@ -102,6 +107,7 @@ impl Kernels {
                 dots: None,
                 codes: avx2::CODES,
                 sketch_scan: avx2::sketch_scan,
+                panel_scores: avx2::panel_scores,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512f").then(|| {
@@ -114,6 +120,7 @@ impl Kernels {
                     dots: Some(avx512::dots),
                     codes: if whole { avx512::CODES } else { narrower.codes },
                     sketch_scan: if whole { avx512::sketch_scan } else { narrower.sketch_scan },
+                    panel_scores: if whole { avx512::panel_scores } else { narrower.panel_scores },
                 }
             }),
             #[cfg(not(target_arch = "x86_64"))]

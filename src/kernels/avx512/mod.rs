@@ -7,8 +7,10 @@ use half::f16;
 use super::codes::CodeKernels;
 
 mod codes;
+mod panels;
 mod sketches;
 
+pub(super) use panels::scores as panel_scores;
 pub(super) use sketches::scan as sketch_scan;
 
 pub(super) const CODES: CodeKernels = CodeKernels {

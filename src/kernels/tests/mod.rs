@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{Isa, Kernels};
 
 mod codes;
+mod panels;
 mod sketches;
 
 /// The instruction sets to test; a missing one is said, or an error where it is required by the
