@@ -513,10 +513,10 @@ fn a_server_is_planned_before_it_is_bought() {
     }
     let small = plan(&["--faces", "1e6", "--dims", "512", "--ram", "64G", "--cores", "8"]);
     assert!(!small.out.contains("* more than"), "{}", small.out);
-    let of_few_dimensions = plan(&["--faces", "10_000_000", "--dims", "128"]).out;
+    let of_few_dimensions = plan(&["--faces", "3_000_000", "--dims", "128"]).out;
     for text in [
         "like dlib-128",
-        "10,000,000 faces, commit",
+        "3,000,000 faces, commit",
         "not measured  people with mostly one",
         "what lies between the sizes measured",
     ] {
